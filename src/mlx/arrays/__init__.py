@@ -1,0 +1,1 @@
+"""Class `array`: a handle on a node of the recorded program. Operators, indexing, conversion and printing."""

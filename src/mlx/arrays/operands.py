@@ -1,0 +1,69 @@
+"""Operands of operations: from what users pass (arrays, numbers, NumPy arrays) to nodes of one dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlx.arrays import conversion
+from mlx.ir.dtypes import Dtype, default_dtype_of, dtype_with_scalar, promote_types
+from mlx.ir.node import Node
+from mlx.ir.primitive import scalar_node
+from mlx.primitives.structure import cast
+
+_PYTHON_NUMBERS = (bool, int, float, complex)
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a Python number, which takes the dtype of the array that it meets."""
+    return isinstance(value, _PYTHON_NUMBERS)
+
+
+def number_node(value: complex, dtype: Dtype) -> Node:
+    """The node of a Python number in `dtype`; ValueError where the dtype's range does not hold it."""
+    limits = dtype.scalar_limits
+    if limits is not None and not limits[0] <= value <= limits[1]:  # type: ignore[operator]
+        raise ValueError(
+            f"Converting {value} to {dtype.name} would result in overflow. Cast the array to a wider type first."
+        )
+    return scalar_node(value, dtype)
+
+
+def node_of(value: Any, function: str, argument: str = "a") -> Node:
+    """The node of an array, a Python number or anything that `mx.array` takes but sequences.
+
+    Raises:
+        ValueError: `value` is none of these.
+    """
+    node = getattr(value, "_node", None)
+    if type(node) is Node:
+        return node
+    if isinstance(value, _PYTHON_NUMBERS):
+        return number_node(value, default_dtype_of(value))
+    if isinstance(value, np.ndarray | np.generic) or hasattr(value, "__dlpack__") or hasattr(value, "__mlx_array__"):
+        return conversion.node_from(value, None)
+    raise ValueError(
+        f"[{function}] {argument} must be an array or a number, got {type(value).__name__}. "
+        f"Convert it with mx.array first."
+    )
+
+
+def operand_pair(function: str, a: Any, b: Any) -> tuple[Node, Node]:
+    """The nodes of two operands, cast to the dtype that both promote to."""
+    if isinstance(b, _PYTHON_NUMBERS):
+        if isinstance(a, _PYTHON_NUMBERS):
+            dtype = promote_types(default_dtype_of(a), default_dtype_of(b))
+            return number_node(a, dtype), number_node(b, dtype)
+        left = node_of(a, function, "a")
+        dtype = dtype_with_scalar(left.dtype, b)
+        return cast(left, dtype), number_node(b, dtype)
+    if isinstance(a, _PYTHON_NUMBERS):
+        right = node_of(b, function, "b")
+        dtype = dtype_with_scalar(right.dtype, a)
+        return number_node(a, dtype), cast(right, dtype)
+    left, right = node_of(a, function, "a"), node_of(b, function, "b")
+    if left.dtype is right.dtype:
+        return left, right
+    dtype = promote_types(left.dtype, right.dtype)
+    return cast(left, dtype), cast(right, dtype)

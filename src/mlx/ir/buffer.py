@@ -1,0 +1,47 @@
+"""Buffers: the memory behind a known value, on the host, on a device, or both. Who computes it lives in the runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Meter:
+    """Bytes held by all buffers: now, and the most since the last reset."""
+
+    __slots__ = ("active", "peak")
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.peak = 0
+
+
+meter = Meter()
+
+
+class Buffer:
+    """One value's memory: a NumPy array, a device array of the runtime, or both views of the same value.
+
+    Buffers are immutable: whoever makes one hands its memory over.
+    """
+
+    __slots__ = ("device", "host", "nbytes")
+
+    def __init__(self, host: np.ndarray[Any, Any] | None, device: Any = None) -> None:
+        self.host = host
+        self.device = device
+        self.nbytes: int = host.nbytes if host is not None else device.nbytes
+        meter.active += self.nbytes
+        if meter.active > meter.peak:
+            meter.peak = meter.active
+
+    def __del__(self) -> None:
+        meter.active -= self.nbytes
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The value as a NumPy array that must not be written to; waits for a device that is still computing."""
+        host = self.host
+        if host is None:
+            host = self.host = np.asarray(self.device)
+        return host

@@ -1,0 +1,163 @@
+"""Nodes of the recorded program and the recorder that makes them.
+
+A node is one application of a primitive. It is immutable as a value: what changes is only whether that value has
+been computed yet. Arrays are handles on nodes and live elsewhere.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+from mlx.ir.buffer import Buffer
+from mlx.ir.dtypes import Dtype
+
+if TYPE_CHECKING:
+    from mlx.ir.primitive import Primitive
+
+Shape = tuple[int, ...]
+
+_next_serial = itertools.count().__next__
+_new = object.__new__
+
+
+class Node:
+    """One application of a primitive: what it computes, from what, and the value once it is known.
+
+    `index` and `uses` belong to the planner and are -1 and 0 outside of it. A node whose value is known has no
+    inputs, so that the graph behind it is freed; while a transform is open it keeps them (see `OpenTransform`).
+    """
+
+    __slots__ = ("dtype", "index", "inputs", "params", "primitive", "serial", "shape", "uses", "value")
+
+    primitive: Primitive
+    inputs: tuple[Node, ...]
+    params: tuple[Hashable, ...]
+    shape: Shape
+    dtype: Dtype
+    serial: int
+    value: Buffer | None
+    index: int
+    uses: int
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for extent in self.shape:
+            size *= extent
+        return size
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.size
+
+    if TYPE_CHECKING:
+        # Bound by primitives/arithmetic.py, so that derivative rules read as formulas.
+        def __add__(self, other: Node | complex) -> Node: ...
+        def __radd__(self, other: complex) -> Node: ...
+        def __sub__(self, other: Node | complex) -> Node: ...
+        def __rsub__(self, other: complex) -> Node: ...
+        def __mul__(self, other: Node | complex) -> Node: ...
+        def __rmul__(self, other: complex) -> Node: ...
+        def __truediv__(self, other: Node | complex) -> Node: ...
+        def __rtruediv__(self, other: complex) -> Node: ...
+        def __neg__(self) -> Node: ...
+
+
+class Recorder(threading.local):
+    """What one thread has recorded and not yet evaluated, and the transforms that are open in it."""
+
+    def __init__(self) -> None:
+        self.pending: list[Node] = []
+        self.limit = FIRST_LIMIT
+        self.retained_bytes = 0
+        self.open_transforms = 0
+        self.first_open_serial = 0
+        self.evaluated_inside: list[Node] = []
+
+
+FIRST_LIMIT = 1024  # pending nodes at which the recorder asks for a sweep
+RETAINED_LIMIT = 512 * 2**20  # bytes of leaves recorded since the last sweep, likewise
+
+recorder = Recorder()
+
+
+class Hooks:
+    """What the runtime fills in, so that nodes and arrays reach it without importing it."""
+
+    evaluate: Callable[[list[Node]], None]
+    evaluate_held: Callable[[], None]
+    sweep: Callable[[], None]
+
+
+hooks = Hooks()
+
+
+def record(
+    primitive: Primitive, inputs: tuple[Node, ...], params: tuple[Hashable, ...], shape: Shape, dtype: Dtype
+) -> Node:
+    """Record one application of a primitive whose shape and dtype are already known.
+
+    The hot path of the whole library: an attribute more here is felt in every program.
+    """
+    node = _new(Node)
+    node.primitive = primitive
+    node.inputs = inputs
+    node.params = params
+    node.shape = shape
+    node.dtype = dtype
+    node.serial = _next_serial()
+    node.value = None
+    node.index = -1
+    node.uses = 0
+    pending = recorder.pending
+    pending.append(node)
+    if len(pending) >= recorder.limit:
+        hooks.sweep()
+    return node
+
+
+def leaf(primitive: Primitive, params: tuple[Hashable, ...], shape: Shape, dtype: Dtype, value: Buffer | None) -> Node:
+    """A node without inputs: data that the user gave, or a transform's placeholder (`value` is None)."""
+    node = _new(Node)
+    node.primitive = primitive
+    node.inputs = ()
+    node.params = params
+    node.shape = shape
+    node.dtype = dtype
+    node.serial = _next_serial()
+    node.value = value
+    node.index = -1
+    node.uses = 0
+    if value is not None and value.nbytes > 4096:
+        recorder.retained_bytes += value.nbytes
+        if recorder.retained_bytes > RETAINED_LIMIT:
+            hooks.sweep()
+    return node
+
+
+class OpenTransform:
+    """Marks that a transform follows what this thread records: evaluation then keeps the graph behind its values.
+
+    When the outermost transform closes, nodes that were evaluated inside drop their inputs. Leaving by an exception
+    closes it as well.
+    """
+
+    def __enter__(self) -> OpenTransform:
+        if recorder.open_transforms == 0:
+            recorder.first_open_serial = _next_serial()
+        recorder.open_transforms += 1
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        recorder.open_transforms -= 1
+        if recorder.open_transforms == 0:
+            for node in recorder.evaluated_inside:
+                node.inputs = ()
+            recorder.evaluated_inside.clear()

@@ -1,0 +1,44 @@
+"""Walks over the recorded program. All are iterative, so that the depth of a graph is bounded by memory alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import attrgetter
+
+from mlx.ir.node import Node
+
+_serial = attrgetter("serial")
+
+
+def ancestors(outputs: Iterable[Node], since: int = -1) -> list[Node]:
+    """All nodes that `outputs` depend on, themselves included, in recorded order.
+
+    Nodes recorded before serial number `since` are left out, and what lies behind them is not visited.
+    """
+    found: set[Node] = set()
+    stack = list(outputs)
+    while stack:
+        node = stack.pop()
+        if node.serial >= since and node not in found:
+            found.add(node)
+            stack.extend(node.inputs)
+    return sorted(found, key=_serial)
+
+
+def dependents(nodes: list[Node], sources: Iterable[Node]) -> list[Node]:
+    """Those of `nodes` (in recorded order) that depend on `sources` through differentiable primitives.
+
+    """
+    active = set(sources)
+    between = []
+    for node in nodes:
+        if node in active:
+            continue
+        if not node.primitive.differentiable:
+            continue
+        for operand in node.inputs:
+            if operand in active:
+                active.add(node)
+                between.append(node)
+                break
+    return between

@@ -1,0 +1,157 @@
+"""The XLA engine: turns a plan into one executable, once for each canonical key, and calls it.
+
+jax is imported when the first program is compiled. It serves as compiler and device runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mlx.ir.buffer import Buffer
+from mlx.ir.node import Node
+from mlx.runtime.plan import Plan
+
+SMALL = 4096  # bytes up to which handing over a host array at the call is cheaper than keeping a device copy of it
+
+
+class Xla:
+    """What lowerings are written with: `lax`, `jnp` and the platform that the program is compiled for."""
+
+    @cached_property
+    def jax(self) -> Any:
+        import jax
+
+        return jax
+
+    @cached_property
+    def lax(self) -> Any:
+        return self.jax.lax
+
+    @cached_property
+    def jnp(self) -> Any:
+        return self.jax.numpy
+
+    @cached_property
+    def platform(self) -> str:
+        return self.jax.default_backend()
+
+
+xla = Xla()
+
+
+class Step:
+    """One node of a program without the node: what remains in a compiled program's recipe."""
+
+    __slots__ = ("number", "operands", "params", "primitive")
+
+    def __init__(self, node: Node) -> None:
+        self.primitive = node.primitive
+        self.operands = tuple(operand.index for operand in node.inputs)
+        self.params = node.params
+        self.number = node.index
+
+
+class Compiled:
+    """The executables of one program.
+
+    Parameters that change values but no shapes (slice starts) are constants of the first executable. Those that
+    turn out to vary become operands of the next.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.steps = [Step(node) for node in plan.nodes]
+        self.leaf_numbers = plan.leaf_numbers
+        self.constants = [(node.index, node.value.numpy()) for node in plan.constants]  # type: ignore[union-attr]
+        self.scalar_groups = _group_scalars(plan)
+        self.output_numbers = plan.output_numbers
+        self.numbers = list(plan.numbers)
+        self.varying: list[int] = []
+        self.scalar_values: tuple[Any, ...] | None = None
+        self.scalar_vectors: list[Any] = []
+        self.executable: Callable[..., Any] | None = None
+
+    def run(self, plan: Plan) -> list[Any]:
+        """The device arrays of the plan's outputs, possibly still being computed."""
+        with xla.jax.enable_x64(True):
+            if plan.numbers != self.numbers:
+                self._adapt(plan.numbers)
+            arguments = self._arguments(plan)
+            if self.executable is None:
+                self.executable = self._compile(arguments)
+            return self.executable(*arguments)
+
+    def _adapt(self, numbers: Sequence[Any]) -> None:
+        """Make operands of the parameters that differ from those of the last executable."""
+        known = set(self.varying)
+        new = [i for i, value in enumerate(numbers) if i not in known and value != self.numbers[i]]
+        if new:
+            self.varying = sorted([*self.varying, *new])
+            self.executable = None
+
+    def _arguments(self, plan: Plan) -> list[Any]:
+        values = tuple([node.params[0] for node in plan.scalars])
+        if values != self.scalar_values or any(value != value for value in values):
+            self.scalar_values = values
+            hosts = [node.value.numpy() for node in plan.scalars]  # type: ignore[union-attr]
+            self.scalar_vectors = [
+                xla.jax.device_put(np.array([hosts[i] for i in members], dtype=dtype.numpy))
+                for dtype, members, _ in self.scalar_groups
+            ]
+        arguments = list(self.scalar_vectors)
+        if self.varying:
+            flat = [number for i in self.varying for number in plan.numbers[i]]  # type: ignore[attr-defined]
+            arguments.append(np.array(flat, dtype=np.int32))
+        arguments.extend([_device_value(node.value) for node in plan.leaves])  # type: ignore[arg-type]
+        return arguments
+
+    def _compile(self, arguments: list[Any]) -> Callable[..., Any]:
+        return xla.jax.jit(self._trace, keep_unused=True).lower(*arguments).compile()
+
+    def _trace(self, *arguments: Any) -> list[Any]:
+        """The program on traced arrays: what XLA compiles."""
+        values: dict[int, Any] = {}
+        rest = iter(arguments)
+        for _, _, indices in self.scalar_groups:
+            vector = next(rest)
+            for position, index in enumerate(indices):
+                values[index] = vector[position]
+        traced_numbers = iter(next(rest)) if self.varying else iter(())
+        for index, host in self.constants:
+            values[index] = xla.jnp.asarray(host)
+        values.update(zip(self.leaf_numbers, rest, strict=True))
+        dynamic = 0
+        for step in self.steps:
+            primitive, params = step.primitive, step.params
+            if primitive.dynamic:
+                if dynamic in self.varying:
+                    params = (tuple(next(traced_numbers) for _ in params[0]), *params[1:])  # type: ignore[attr-defined]
+                dynamic += 1
+            operands = [values[index] for index in step.operands]
+            if primitive.arity is None:
+                values[step.number] = primitive.lower(xla, operands, *params)  # type: ignore[misc]
+            else:
+                values[step.number] = primitive.lower(xla, *operands, *params)  # type: ignore[misc]
+        return [values[number] for number in self.output_numbers]
+
+
+def _group_scalars(plan: Plan) -> list[tuple[Any, list[int], list[int]]]:
+    """Python numbers by dtype: (dtype, positions among the plan's scalars, their numbers in the program)."""
+    groups: dict[Any, tuple[list[int], list[int]]] = {}
+    for position, node in enumerate(plan.scalars):
+        members, indices = groups.setdefault(node.dtype, ([], []))
+        members.append(position)
+        indices.append(node.index)
+    return [(dtype, members, indices) for dtype, (members, indices) in groups.items()]
+
+
+def _device_value(buffer: Buffer) -> Any:
+    device = buffer.device
+    if device is None:
+        if buffer.nbytes <= SMALL:
+            return buffer.host
+        device = buffer.device = xla.jax.device_put(buffer.host)
+    return device

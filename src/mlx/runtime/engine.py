@@ -1,0 +1,92 @@
+"""Which engine runs a program: an estimate of what NumPy would take, and the ways to pin the choice."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from mlx.ir.primitive import Primitive
+from mlx.runtime.plan import Plan
+
+Engine = Literal["numpy", "xla"]
+
+STEP_NANOSECONDS = 1_500.0  # what a NumPy call costs however small its arrays are
+WORTH_COMPILING = 150_000.0  # nanoseconds on NumPy from which a program is compiled
+COMPILING_A_NODE = 20_000.0  # nanoseconds a node on NumPy below which a very long program is not compiled
+LONG_PROGRAM = 1_000  # nodes
+SHAPES_COMPILED = 8  # variants in shape of one structure that are compiled; further ones are interpreted
+
+_shape_variants: Counter[tuple[Primitive, ...]] = Counter()
+
+
+class _Pin(threading.local):
+    engine: Engine | None = None
+
+
+_pin = _Pin()
+
+
+def _from_environment() -> Engine | None:
+    name = os.environ.get("MLX_XLA_ENGINE", "auto")
+    if name == "auto":
+        return None
+    if name == "numpy" or name == "xla":
+        return name
+    raise ValueError(f"the environment variable MLX_XLA_ENGINE must be auto, numpy or xla, not {name!r}")
+
+
+_default = _from_environment()
+
+
+def pinned() -> Engine | None:
+    """The engine that the caller asked for, by `engine` or by MLX_XLA_ENGINE; None where it is chosen by cost."""
+    return _pin.engine or _default
+
+
+@contextmanager
+def engine(name: Literal["numpy", "xla", "auto"]) -> Iterator[None]:
+    """Evaluate on one engine inside a `with` block, in this thread.
+
+    Args:
+        name: "numpy" interprets every program, "xla" compiles every program, "auto" chooses by estimated cost.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> with mx.engine("numpy"):
+        ...     print(mx.array([1, 2]) + 1)
+        array([2, 3], dtype=int32)
+    """
+    if name not in ("numpy", "xla", "auto"):
+        raise ValueError(f"[engine] name must be 'numpy', 'xla' or 'auto', got {name!r}")
+    before = _pin.engine
+    _pin.engine = None if name == "auto" else name
+    try:
+        yield
+    finally:
+        _pin.engine = before
+
+
+def choose(plan: Plan) -> Engine:
+    """The engine for a program that is seen for the first time."""
+    asked = pinned()
+    if asked is not None:
+        return asked
+    cost = 0.0
+    dearest = 0.0
+    for node in plan.nodes:
+        mine = node.primitive.cost(node)
+        cost += STEP_NANOSECONDS + mine
+        dearest = max(dearest, mine)
+    if cost < WORTH_COMPILING:
+        return "numpy"
+    if len(plan.nodes) > LONG_PROGRAM and cost < COMPILING_A_NODE * len(plan.nodes):
+        return "numpy"
+    structure = tuple(node.primitive for node in plan.nodes)
+    _shape_variants[structure] += 1
+    if _shape_variants[structure] > SHAPES_COMPILED:
+        return "numpy"
+    return "xla"

@@ -1,0 +1,83 @@
+"""Evaluation: plan, choose an engine, run, store the values, free the graph. Safe from several threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from mlx.ir.buffer import Buffer
+from mlx.ir.node import FIRST_LIMIT, Node, hooks, recorder
+from mlx.runtime import engine
+from mlx.runtime.compiler import Compiled
+from mlx.runtime.interpreter import Interpreted
+from mlx.runtime.plan import Plan, plan_everything_held, plan_for
+
+PROGRAMS_KEPT = 4096
+
+_lock = threading.RLock()
+_programs: dict[tuple[str | None, Hashable], Interpreted | Compiled] = {}
+
+
+def evaluate(nodes: list[Node]) -> None:
+    """Compute the values of `nodes`, and of held pending nodes that share unevaluated ancestors with them."""
+    with _lock:
+        plan = plan_for(nodes)
+        if plan is not None:
+            _run(plan)
+
+
+def evaluate_held() -> None:
+    """Compute all that this thread has pending and something still holds."""
+    with _lock:
+        plan = plan_everything_held()
+        if plan is not None:
+            _run(plan)
+
+
+def sweep() -> None:
+    """Bound the pending list: called by the recorder when it has grown past its limit."""
+    evaluate_held()
+    recorder.limit = max(FIRST_LIMIT, 2 * len(recorder.pending))
+
+
+def _run(plan: Plan) -> None:
+    try:
+        program = _program(plan)
+        values = program.run(plan)
+    except BaseException:
+        plan.release()
+        recorder.pending = plan.nodes + recorder.pending
+        raise
+    _store(plan, values)
+    plan.release()
+    if recorder.open_transforms:
+        waiting = [node for node in plan.nodes if node.value is None]
+        recorder.pending = sorted(waiting + recorder.pending, key=lambda node: node.serial)
+
+
+def _program(plan: Plan) -> Interpreted | Compiled:
+    key = (engine.pinned(), plan.key)
+    program = _programs.get(key)
+    if program is None:
+        if len(_programs) >= PROGRAMS_KEPT:
+            del _programs[next(iter(_programs))]
+        program = _programs[key] = Compiled(plan) if engine.choose(plan) == "xla" else Interpreted(plan)
+    return program
+
+
+def _store(plan: Plan, values: list[Any]) -> None:
+    first_open = recorder.first_open_serial if recorder.open_transforms else None
+    for node, value in zip(plan.outputs, values, strict=True):
+        node.value = Buffer(value) if isinstance(value, np.ndarray) else Buffer(None, value)
+        if first_open is not None and node.serial >= first_open:
+            recorder.evaluated_inside.append(node)
+        else:
+            node.inputs = ()
+
+
+hooks.evaluate = evaluate
+hooks.evaluate_held = evaluate_held
+hooks.sweep = sweep

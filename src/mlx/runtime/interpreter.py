@@ -1,0 +1,88 @@
+"""The NumPy engine: runs a plan's nodes one after the other. For programs too small to be worth compiling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlx.ir.node import Node
+from mlx.runtime.plan import Plan
+
+Array = np.ndarray[Any, Any]
+
+
+class Interpreted:
+    """How to run one program on NumPy: the kernel and the operands of every step, and what it is the last to use."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, plan: Plan) -> None:
+        last_use: dict[int, int] = {}
+        operands = [tuple(operand.index for operand in node.inputs) for node in plan.nodes]
+        for position, indices in enumerate(operands):
+            for index in indices:
+                last_use[index] = position
+        kept = set(plan.output_numbers)
+        dead: list[list[int]] = [[] for _ in plan.nodes]
+        for index, position in last_use.items():
+            if index not in kept:
+                dead[position].append(index)
+        self.steps = [
+            (_kernel(node), indices, node.index, tuple(gone))
+            for node, indices, gone in zip(plan.nodes, operands, dead, strict=True)
+        ]
+
+    def run(self, plan: Plan) -> list[Array]:
+        """The values of the plan's outputs, as C-contiguous arrays."""
+        values: list[Any] = [None] * plan.size
+        for nodes in (plan.leaves, plan.scalars, plan.constants):
+            for node in nodes:
+                values[node.index] = node.value.numpy()  # type: ignore[union-attr]
+        with np.errstate(all="ignore"):
+            for node, (kernel, operands, number, dead) in zip(plan.nodes, self.steps, strict=True):
+                values[number] = kernel(*[values[index] for index in operands], *node.params)
+                for index in dead:
+                    values[index] = None
+        return [_settled(values[node.index], node) for node in plan.outputs]
+
+
+def _settled(value: Any, node: Node) -> Array:
+    value = np.asarray(value, dtype=node.dtype.numpy)
+    return value if value.flags.c_contiguous else value.copy(order="C")
+
+
+def _kernel(node: Node) -> Callable[..., Any]:
+    """The NumPy kernel for a node: half precision is computed in float32, where NumPy is fast and rounds once."""
+    primitive = node.primitive
+    kernel = primitive.kernel
+    assert kernel is not None, primitive
+    if primitive.arity is None:
+        gathered = kernel
+        count = len(node.inputs)
+
+        def kernel(*arguments: Any) -> Any:
+            return gathered(arguments[:count], *arguments[count:])
+
+    if primitive.moves_data or not any(operand.dtype.is_half for operand in node.inputs):
+        return kernel
+    compute = kernel
+    count = len(node.inputs)
+    dtype = node.dtype.numpy
+
+    def widened(*arguments: Any) -> Any:
+        wide = [_wide(x) for x in arguments[:count]]
+        return _narrow(compute(*wide, *arguments[count:]), dtype)
+
+    return widened
+
+
+def _wide(x: Any) -> Any:
+    return x.astype(np.float32) if x.dtype.kind in "fV" and x.dtype.itemsize == 2 else x
+
+
+def _narrow(value: Any, dtype: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(np.asarray(v, dtype=d.numpy) for v, d in zip(value, dtype, strict=True))
+    return np.asarray(value, dtype=dtype)

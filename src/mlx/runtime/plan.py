@@ -1,0 +1,252 @@
+"""Planning: which pending nodes one evaluation computes, in which order, what it keeps, and its canonical key.
+
+A thread's pending list holds the nodes that it recorded and did not evaluate, in recorded order, which is also an
+order of computation. One backward pass over it drops what nobody holds, counts uses and marks what was asked for; one
+forward pass numbers nodes and leaves and writes down the key. Which nodes something outside the program still holds is
+told by reference counts: those are the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from sys import getrefcount
+
+from mlx.ir.node import Node, recorder
+from mlx.ir.primitive import PLACEHOLDER, SCALAR, Primitive
+from mlx.ir.walk import ancestors
+
+# Python numbers that rules simplify on stay constants of the program; all others are operands of it.
+STATIC_SCALARS = (0, 1, -1)
+
+
+class Plan:
+    """One evaluation: `nodes` in order, `leaves` in order of first use, `outputs` among the nodes.
+
+    Nodes, leaves and Python numbers share one numbering, kept in `Node.index` until `release`; `leaf_numbers`,
+    `scalar_numbers` and `output_numbers` repeat it where it outlives that. `numbers` are the parameters that change
+    values but no shapes (slice starts): they are no part of the key.
+    """
+
+    __slots__ = (
+        "constants",
+        "key",
+        "leaf_numbers",
+        "leaves",
+        "nodes",
+        "numbers",
+        "output_numbers",
+        "outputs",
+        "scalar_numbers",
+        "scalars",
+        "size",
+    )
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self.nodes = nodes
+        self.leaves: list[Node] = []
+        self.leaf_numbers: list[int] = []
+        self.constants: list[Node] = []
+        self.scalars: list[Node] = []
+        self.scalar_numbers: list[int] = []
+        self.outputs: list[Node] = []
+        self.output_numbers: list[int] = []
+        self.numbers: list[Hashable] = []
+        self.size = 0
+        self.key: Hashable = None
+
+    def release(self) -> None:
+        """Give back the planner's marks on nodes that outlive the plan."""
+        for nodes in (self.nodes, self.leaves, self.constants, self.scalars):
+            for node in nodes:
+                node.index = -1
+
+
+class NoValueError(ValueError):
+    """A placeholder of a transform was asked for its value."""
+
+
+def plan_everything_held() -> Plan | None:
+    """Plan the evaluation of all that this thread has pending and something still holds; None if that is nothing."""
+    return _plan(None)
+
+
+def plan_for(roots: list[Node]) -> Plan | None:
+    """Plan the evaluation of `roots`; held pending nodes that share unevaluated ancestors come along."""
+    wanted = [node for node in roots if node.value is None]
+    return _plan(wanted) if wanted else None
+
+
+def _plan(roots: list[Node] | None) -> Plan | None:
+    pending = recorder.pending
+    recorder.pending = []
+    recorder.retained_bytes = 0
+    if roots is not None:
+        _adopt_foreign(roots, pending)
+    alive, held = _sweep(pending)
+    try:
+        selected = _select(alive, held, roots)
+    except NoValueError:
+        _forget_uses(alive)
+        recorder.pending = alive[::-1]
+        raise
+    if len(selected) < len(alive):
+        chosen = set(selected)
+        rest = [node for node in reversed(alive) if node not in chosen]
+        _forget_uses(rest)
+        recorder.pending = rest
+    if not selected:
+        return None
+    selected.reverse()
+    return _number(selected, held)
+
+
+def _forget_uses(nodes: list[Node]) -> None:
+    for node in nodes:
+        node.uses = 0
+        for operand in node.inputs:
+            operand.uses = 0
+
+
+def _adopt_foreign(roots: list[Node], pending: list[Node]) -> None:
+    """Add to `pending` what `roots` need and another thread recorded."""
+    known = set(pending)
+    missing = [root for root in roots if root not in known]
+    if missing:
+        pending.extend(node for node in ancestors(missing) if node.value is None and node not in known)
+        pending.sort(key=lambda node: node.serial)
+
+
+def _sweep(pending: list[Node]) -> tuple[list[Node], set[Node]]:
+    """The live nodes of `pending`, newest first, and those of them that something outside still holds.
+
+    Consumes the list. A node's consumers come after it, so when the walk reaches it, dead ones among them are gone
+    and the live ones have been counted in `uses`.
+    """
+    alive: list[Node] = []
+    held: set[Node] = set()
+    pop = pending.pop
+    keep = alive.append
+    while pending:
+        node = pop()
+        outside = getrefcount(node) - _COUNT_WITHOUT_HOLDER - node.uses
+        if node.value is not None or not (outside or node.uses):
+            continue
+        if outside:
+            held.add(node)
+        keep(node)
+        for operand in node.inputs:
+            operand.uses += 1
+        operand = None  # or this name would count as a holder of the node that comes next
+    return alive, held
+
+
+def _select(alive: list[Node], held: set[Node], roots: list[Node] | None) -> list[Node]:
+    """What to compute, newest first: the ancestors of `roots` and held nodes that share some of these.
+
+    Without roots it is all that does not depend on a placeholder.
+    """
+    blocked = _blocked(alive)
+    if roots is None:
+        return [node for node in alive if node not in blocked] if blocked else alive
+    for root in roots:
+        if root in blocked or root.primitive is PLACEHOLDER:
+            _refuse(root)
+    needed = set(roots)
+    for node in alive:
+        if node in needed:
+            needed.update(node.inputs)
+    computed = [node for node in alive if node in needed]
+    if len(computed) == len(alive):
+        return alive
+    touched = set(computed)
+    for node in reversed(alive):
+        if not touched.isdisjoint(node.inputs):
+            touched.add(node)
+    for node in alive:
+        if node in needed or (node in held and node in touched and node not in blocked):
+            needed.add(node)
+            needed.update(node.inputs)
+    return [node for node in alive if node in needed]
+
+
+def _blocked(alive: list[Node]) -> set[Node]:
+    """Those nodes (given newest first) that depend on a placeholder."""
+    blocked: set[Node] = set()
+    for node in reversed(alive):
+        for operand in node.inputs:
+            if operand.primitive is PLACEHOLDER or operand in blocked:
+                blocked.add(node)
+                break
+    return blocked
+
+
+def _number(nodes: list[Node], held: set[Node]) -> Plan:
+    """Number nodes and leaves in order and write down the canonical key."""
+    plan = Plan(nodes)
+    steps = []
+    signature = []
+    number = 0
+    for node in nodes:
+        primitive = node.primitive
+        if primitive.dynamic:
+            plan.numbers.append(node.params[0])
+            step = [primitive, node.params[1:]]
+        else:
+            step = [primitive, node.params]
+        for operand in node.inputs:
+            index = operand.index
+            if index < 0:
+                index = operand.index = number
+                operand.uses = 0
+                number += 1
+                if operand.primitive is not SCALAR:
+                    plan.leaves.append(operand)
+                    plan.leaf_numbers.append(index)
+                    signature.append((index, operand.dtype, operand.shape))
+                elif _is_static(operand.params[0]):
+                    plan.constants.append(operand)
+                    signature.append((index, operand.dtype, operand.params))
+                else:
+                    plan.scalars.append(operand)
+                    plan.scalar_numbers.append(index)
+                    signature.append((index, operand.dtype))
+            step.append(index)
+        steps.append(tuple(step))
+        node.index = number
+        node.uses = 0
+        if node in held and not primitive.many:
+            plan.outputs.append(node)
+            plan.output_numbers.append(number)
+        number += 1
+    plan.size = number
+    plan.key = (tuple(steps), tuple(signature), tuple(plan.output_numbers))
+    return plan
+
+
+def _is_static(value: complex) -> bool:
+    return value in STATIC_SCALARS and (value != 0 or not str(value).startswith("-"))
+
+
+def _refuse(root: Node) -> None:
+    placeholder = next(node for node in ancestors([root]) if node.primitive is PLACEHOLDER)
+    (transform,) = placeholder.params
+    raise NoValueError(
+        f"[eval] Attempting to eval an array during function transformations like compile or vmap is not allowed: "
+        f"this one is an argument of a function inside mx.{transform}, which has no value while the function is traced."
+    )
+
+
+def _calibrate() -> int:
+    """The reference count that `_sweep` sees for a node which only the pending list holds."""
+    count = 0
+
+    def probe(pending: list[Node]) -> int:
+        pop = pending.pop
+        node = pop()
+        return getrefcount(node)
+
+    count = probe([Primitive.__new__(Primitive)])  # type: ignore[list-item]
+    return count
+
+
+_COUNT_WITHOUT_HOLDER = _calibrate()

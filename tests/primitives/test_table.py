@@ -1,0 +1,150 @@
+"""Every primitive, from one table: derivatives against central differences, NumPy against XLA, batching against a loop.
+
+The table is made of the `CASES` of the modules `cases_*` beside this one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx.ir.primitive import PRIMITIVES, Leaf
+
+sys.path.insert(0, str(Path(__file__).parent))
+from case import Case  # noqa: E402
+
+HERE = Path(__file__).parent
+MODULES = sorted(module.name for module in pkgutil.iter_modules([str(HERE)]) if module.name.startswith("cases_"))
+CASES: list[Case] = [case for name in MODULES for case in importlib.import_module(name).CASES]
+DIFFERENTIABLE = [case for case in CASES if case.wrt]
+ENGINES = ("numpy", "xla")
+
+TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 2e-5, "float64": 1e-10, "complex64": 2e-5}
+
+
+def test_no_primitive_is_missing() -> None:
+    covered = {case.primitive for case in CASES}
+    declared = {name for name, primitive in PRIMITIVES.items() if not isinstance(primitive, Leaf)}
+    assert declared - covered == set()
+    assert covered - declared == set()
+
+
+def test_differentiable_primitives_are_differentiated() -> None:
+    covered = {case.primitive for case in DIFFERENTIABLE}
+    declared = {name for name, primitive in PRIMITIVES.items() if primitive.differentiable}
+    assert declared - covered == set()
+
+
+def arrays_of(case: Case) -> list[Any]:
+    return [
+        mx.array(x, mx.float64) if i in case.wrt else mx.array(x) if isinstance(x, np.ndarray) else x
+        for i, x in enumerate(case.inputs)
+    ]
+
+
+def scalar_loss(case: Case, inputs: list[Any]) -> tuple[Any, list[np.ndarray]]:
+    """A scalar function of the differentiated inputs: the output weighted with fixed random numbers."""
+    with mx.engine("numpy"):
+        shape = case.function(*inputs).shape
+    weight = mx.array(np.random.default_rng(7).uniform(0.5, 1.5, shape), mx.float64)
+
+    def loss(*moving: Any) -> Any:
+        full = list(inputs)
+        for i, x in zip(case.wrt, moving, strict=True):
+            full[i] = x
+        return (case.function(*full) * weight).sum()
+
+    return loss, [np.asarray(case.inputs[i], np.float64) for i in case.wrt]
+
+
+def directions(points: list[np.ndarray], seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.uniform(0.5, 1.0, x.shape) * rng.choice([-1, 1], x.shape) for x in points]
+
+
+def along(gradients: Any, direction: list[np.ndarray]) -> Any:
+    total = mx.array(0.0, mx.float64)
+    for g, v in zip(gradients, direction, strict=True):
+        total = total + (g * mx.array(v, mx.float64)).sum()
+    return total
+
+
+def central_difference(function: Any, points: list[np.ndarray], direction: list[np.ndarray], step: float) -> float:
+    values = []
+    with mx.engine("numpy"):
+        for sign in (1, -1):
+            moved = [mx.array(x + sign * step * v, mx.float64) for x, v in zip(points, direction, strict=True)]
+            values.append(function(*moved).item())
+    return (values[0] - values[1]) / (2 * step)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("case", DIFFERENTIABLE, ids=str)
+def test_first_and_second_derivatives(case: Case, engine: str) -> None:
+    inputs = arrays_of(case)
+    loss, points = scalar_loss(case, inputs)
+    argnums = list(range(len(points)))
+    v, u = directions(points, 1), directions(points, 2)
+
+    def slope(*moving: Any) -> Any:
+        gradients = mx.grad(loss, argnums)(*moving)
+        return along(gradients if len(argnums) > 1 else [gradients], v)
+
+    def curvature(*moving: Any) -> Any:
+        gradients = mx.grad(slope, argnums)(*moving)
+        return along(gradients if len(argnums) > 1 else [gradients], u)
+
+    moving = [mx.array(x, mx.float64) for x in points]
+    with mx.engine(engine):
+        first = slope(*moving).item()
+        second = curvature(*moving).item() if case.second else None
+    expected = central_difference(loss, points, v, 1e-5)
+    assert first == pytest.approx(expected, rel=2e-6, abs=2e-6)
+    if second is not None:
+        expected = central_difference(slope, points, u, 1e-5)
+        assert second == pytest.approx(expected, rel=2e-6, abs=2e-6)
+
+
+def cast_inputs(case: Case, dtype: str) -> list[Any]:
+    cast = range(len(case.inputs)) if case.cast is None else case.cast
+    mx_dtype = getattr(mx, "bool_" if dtype == "bool" else dtype)
+    return [
+        mx.array(x).astype(mx_dtype) if i in cast else mx.array(x) if isinstance(x, np.ndarray) else x
+        for i, x in enumerate(case.inputs)
+    ]
+
+
+def numpy_of(x: Any) -> Any:
+    value = np.array(x.astype(mx.float32)) if x.dtype == mx.bfloat16 else np.array(x)
+    return value.astype(np.float64) if value.dtype.kind == "f" else value
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_engines_agree(case: Case) -> None:
+    variants = [cast_inputs(case, dtype) for dtype in case.dtypes]
+    mx.eval(variants)
+    results = {}
+    for engine in ENGINES:
+        with mx.engine(engine):
+            outputs = [case.function(*inputs) for inputs in variants]
+            mx.eval(outputs)
+            results[engine] = outputs
+    for dtype, inputs, interpreted, compiled in zip(
+        case.dtypes, variants, results["numpy"], results["xla"], strict=True
+    ):
+        assert interpreted.dtype == compiled.dtype
+        assert interpreted.shape == compiled.shape
+        tolerance = TOLERANCE.get(dtype, 2e-5) + case.smooth
+        left, right = numpy_of(interpreted), numpy_of(compiled)
+        np.testing.assert_allclose(left, right, rtol=tolerance, atol=tolerance, err_msg=f"{case} {dtype}")
+        if case.reference is not None:
+            expected = case.reference(*(numpy_of(x) if isinstance(x, mx.array) else x for x in inputs))
+            np.testing.assert_allclose(left, expected, rtol=tolerance, atol=tolerance, err_msg=f"{case} {dtype}")
+
+
