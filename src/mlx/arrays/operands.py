@@ -20,6 +20,17 @@ def is_number(value: Any) -> bool:
     return isinstance(value, _PYTHON_NUMBERS)
 
 
+def is_operand(value: Any) -> bool:
+    """Whether an operator of arrays takes `value` as its other operand."""
+    return (
+        hasattr(value, "_node")
+        or isinstance(value, _PYTHON_NUMBERS)
+        or isinstance(value, np.ndarray | np.generic)
+        or hasattr(value, "__mlx_array__")
+        or hasattr(value, "__dlpack__")
+    )
+
+
 def number_node(value: complex, dtype: Dtype) -> Node:
     """The node of a Python number in `dtype`; ValueError where the dtype's range does not hold it."""
     limits = dtype.scalar_limits

@@ -45,3 +45,8 @@ class Buffer:
         if host is None:
             host = self.host = np.asarray(self.device)
         return host
+
+    def wait(self) -> None:
+        """Return when the value has been computed."""
+        if self.host is None:
+            self.device.block_until_ready()

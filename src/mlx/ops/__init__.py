@@ -1,4 +1,4 @@
 """The public functions by family: they check arguments, promote dtypes, broadcast, and record primitives. No numerics."""
 
-from mlx.ops.elementwise import *  # noqa: F403
-from mlx.ops.reductions import *  # noqa: F403
+from mlx.ops.elementwise import *
+from mlx.ops.reductions import *

@@ -1,0 +1,53 @@
+"""`eval` and `async_eval`: asking for the values of trees of arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlx.arrays.conversion import evaluated_nodes
+from mlx.ir.node import hooks, recorder
+
+
+def eval(*args: Any) -> None:
+    """Compute the values of arrays, together with what is pending and shares work with them, and wait for them.
+
+    Args:
+        *args: arrays and trees (lists, tuples, dicts, modules) of arrays. Other leaves are passed over.
+
+    Raises:
+        ValueError: an array depends on an argument of `vmap` or `compile` that has no value.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> x = mx.array([1.0, 2.0]) * 2
+        >>> mx.eval(x)
+    """
+    nodes = list(evaluated_nodes(args))
+    hooks.evaluate(nodes)
+    for node in nodes:
+        if node.value is not None:
+            node.value.wait()
+
+
+def async_eval(*args: Any) -> None:
+    """Start to compute the values of arrays and return at once, so that Python runs on meanwhile.
+
+    Args:
+        *args: arrays and trees of arrays. Other leaves are passed over.
+
+    Raises:
+        ValueError: called inside a function that is being transformed, on what it computes.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> x = mx.array([1.0, 2.0]) * 2
+        >>> mx.async_eval(x)
+        >>> x.tolist()
+        [2.0, 4.0]
+    """
+    nodes = list(evaluated_nodes(args))
+    if recorder.open_transforms and any(
+        node.value is None and node.serial >= recorder.first_open_serial for node in nodes
+    ):
+        raise ValueError("[async_eval] Not allowed inside a graph transformation; use mx.eval, or call it outside.")
+    hooks.evaluate(nodes)
