@@ -1,11 +1,14 @@
 """What all optimizers share: state, step count, schedules, and updates of whole parameter trees."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import mlx.core as mx
 
 from .state_tree import StateLog, TreeUpdate, check_arrays, completed_state, with_untouched
+
+if TYPE_CHECKING:
+    from mlx.nn import Module
 
 Schedule = Callable[[mx.array], mx.array]
 LearningRate = float | mx.array | Schedule
@@ -49,7 +52,13 @@ class Optimizer:
         self._schedulers: dict[str, Schedule] = dict(schedulers or {})
         self._scalar_cache: dict[mx.Dtype, tuple] | None = None
 
-    def update(self, model: Tree, gradients: Any) -> Tree | None:
+    @overload
+    def update(self, model: "Module", gradients: Any) -> None: ...
+
+    @overload
+    def update(self, model: Tree, gradients: Any) -> Tree: ...
+
+    def update(self, model: Any, gradients: Any) -> Any:
         """Apply gradients to a module in place, or to a tree of arrays without changing it.
 
         Args:
@@ -73,7 +82,7 @@ class Optimizer:
             >>> SGD(0.1).update(params, {"w": mx.array([1.0, -1.0])})
             {'w': array([0.9, 2.1], dtype=float32), 'b': array(0.5, dtype=float32)}
         """
-        updated: Any = self.apply_gradients(gradients, model)
+        updated = self.apply_gradients(gradients, model)
         if _is_module(model):
             model.update(updated)
             return None

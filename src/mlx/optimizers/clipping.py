@@ -3,7 +3,7 @@
 from typing import Any
 
 import mlx.core as mx
-from mlx.utils import tree_flatten, tree_map
+from mlx.utils import tree_map, tree_reduce
 
 
 def clip_grad_norm(grads: Any, max_norm: float) -> tuple[Any, mx.array]:
@@ -36,7 +36,7 @@ def clip_grad_norm(grads: Any, max_norm: float) -> tuple[Any, mx.array]:
     """
     if max_norm < 0:
         raise ValueError(f"[clip_grad_norm] max_norm should be >=0, got {max_norm}.")
-    norm = mx.sqrt(sum((_squared_norm(gradient) for _, gradient in tree_flatten(grads)), mx.array(0.0)))
+    norm = mx.sqrt(tree_reduce(lambda total, leaf: total + _squared_norm(leaf), grads, mx.array(0.0)))
     scale = mx.minimum(max_norm / (norm + 1e-6), 1.0)
     return tree_map(lambda gradient: _scaled(gradient, scale), grads), norm
 
