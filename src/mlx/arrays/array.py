@@ -15,7 +15,7 @@ from mlx.arrays import conversion, indexing, printing
 from mlx.arrays.operands import is_operand, operand_pair
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape, hooks, record
-from mlx.ir.primitive import Primitive, broadcast_shape
+from mlx.ir.primitive import Primitive, broadcast_shape, scalar_node
 from mlx.primitives import arithmetic
 
 Axes = int | Sequence[int] | None
@@ -55,12 +55,15 @@ def _binary(primitive: Primitive, doing: str) -> Callable[[array, Any], array]:
 
     def operator(self: array, other: Any) -> array:
         a = self._node
-        if type(other) is array and other._node.dtype is a.dtype:
+        kind = type(other)
+        if kind is array and other._node.dtype is a.dtype:
             b = other._node
+        elif (kind is float or kind is int) and a.dtype.is_inexact:
+            b = scalar_node(other, a.dtype)
         elif is_operand(other):
             a, b = operand_pair(primitive.name, self, other)
         else:
-            raise ValueError(f"Cannot perform {doing} on an mlx.core.array and {type(other).__name__}")
+            raise ValueError(f"Cannot perform {doing} on an mlx.core.array and {kind.__name__}")
         shape = a.shape
         if shape != b.shape:
             shape = broadcast_shape(shape, b.shape)

@@ -46,8 +46,7 @@ def async_eval(*args: Any) -> None:
         [2.0, 4.0]
     """
     nodes = list(evaluated_nodes(args))
-    if recorder.open_transforms and any(
-        node.value is None and node.serial >= recorder.first_open_serial for node in nodes
-    ):
+    mine = recorder()
+    if mine.open_transforms and any(node.value is None and node.serial >= mine.first_open_serial for node in nodes):
         raise ValueError("[async_eval] Not allowed inside a graph transformation; use mx.eval, or call it outside.")
     hooks.evaluate(nodes)

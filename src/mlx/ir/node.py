@@ -70,8 +70,17 @@ class Node:
         def __neg__(self) -> Node: ...
 
 
-class Recorder(threading.local):
+class Recorder:
     """What one thread has recorded and not yet evaluated, and the transforms that are open in it."""
+
+    __slots__ = (
+        "evaluated_inside",
+        "first_open_serial",
+        "limit",
+        "open_transforms",
+        "pending",
+        "retained_bytes",
+    )
 
     def __init__(self) -> None:
         self.pending: list[Node] = []
@@ -85,7 +94,16 @@ class Recorder(threading.local):
 FIRST_LIMIT = 1024  # pending nodes at which the recorder asks for a sweep
 RETAINED_LIMIT = 512 * 2**20  # bytes of leaves recorded since the last sweep, likewise
 
-recorder = Recorder()
+_thread = threading.local()
+
+
+def recorder() -> Recorder:
+    """The recorder of this thread."""
+    try:
+        return _thread.recorder
+    except AttributeError:
+        _thread.recorder = Recorder()
+        return _thread.recorder
 
 
 class Hooks:
@@ -116,9 +134,12 @@ def record(
     node.value = None
     node.index = -1
     node.uses = 0
-    pending = recorder.pending
-    pending.append(node)
-    if len(pending) >= recorder.limit:
+    try:
+        mine = _thread.recorder
+    except AttributeError:
+        mine = recorder()
+    mine.pending.append(node)
+    if len(mine.pending) >= mine.limit:
         hooks.sweep()
     return node
 
@@ -136,8 +157,9 @@ def leaf(primitive: Primitive, params: tuple[Hashable, ...], shape: Shape, dtype
     node.index = -1
     node.uses = 0
     if value is not None and value.nbytes > 4096:
-        recorder.retained_bytes += value.nbytes
-        if recorder.retained_bytes > RETAINED_LIMIT:
+        mine = recorder()
+        mine.retained_bytes += value.nbytes
+        if mine.retained_bytes > RETAINED_LIMIT:
             hooks.sweep()
     return node
 
@@ -150,14 +172,16 @@ class OpenTransform:
     """
 
     def __enter__(self) -> OpenTransform:
-        if recorder.open_transforms == 0:
-            recorder.first_open_serial = _next_serial()
-        recorder.open_transforms += 1
+        mine = recorder()
+        if mine.open_transforms == 0:
+            mine.first_open_serial = _next_serial()
+        mine.open_transforms += 1
         return self
 
     def __exit__(self, *exception: object) -> None:
-        recorder.open_transforms -= 1
-        if recorder.open_transforms == 0:
-            for node in recorder.evaluated_inside:
+        mine = recorder()
+        mine.open_transforms -= 1
+        if mine.open_transforms == 0:
+            for node in mine.evaluated_inside:
                 node.inputs = ()
-            recorder.evaluated_inside.clear()
+            mine.evaluated_inside.clear()

@@ -40,7 +40,8 @@ def evaluate_held() -> None:
 def sweep() -> None:
     """Bound the pending list: called by the recorder when it has grown past its limit."""
     evaluate_held()
-    recorder.limit = max(FIRST_LIMIT, 2 * len(recorder.pending))
+    mine = recorder()
+    mine.limit = max(FIRST_LIMIT, 2 * len(mine.pending))
 
 
 def _run(plan: Plan) -> None:
@@ -49,13 +50,18 @@ def _run(plan: Plan) -> None:
         values = program.run(plan)
     except BaseException:
         plan.release()
-        recorder.pending = plan.nodes + recorder.pending
+        _put_back(plan.nodes)
         raise
     _store(plan, values)
     plan.release()
-    if recorder.open_transforms:
-        waiting = [node for node in plan.nodes if node.value is None]
-        recorder.pending = sorted(waiting + recorder.pending, key=lambda node: node.serial)
+    if recorder().open_transforms:
+        _put_back([node for node in plan.nodes if node.value is None])
+
+
+def _put_back(nodes: list[Node]) -> None:
+    """Make nodes pending again that still have no value."""
+    mine = recorder()
+    mine.pending = sorted(nodes + mine.pending, key=lambda node: node.serial)
 
 
 def _program(plan: Plan) -> Interpreted | Compiled:
@@ -69,11 +75,12 @@ def _program(plan: Plan) -> Interpreted | Compiled:
 
 
 def _store(plan: Plan, values: list[Any]) -> None:
-    first_open = recorder.first_open_serial if recorder.open_transforms else None
+    mine = recorder()
+    first_open = mine.first_open_serial if mine.open_transforms else None
     for node, value in zip(plan.outputs, values, strict=True):
         node.value = Buffer(value) if isinstance(value, np.ndarray) else Buffer(None, value)
         if first_open is not None and node.serial >= first_open:
-            recorder.evaluated_inside.append(node)
+            mine.evaluated_inside.append(node)
         else:
             node.inputs = ()
 

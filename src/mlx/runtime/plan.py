@@ -77,9 +77,10 @@ def plan_for(roots: list[Node]) -> Plan | None:
 
 
 def _plan(roots: list[Node] | None) -> Plan | None:
-    pending = recorder.pending
-    recorder.pending = []
-    recorder.retained_bytes = 0
+    mine = recorder()
+    pending = mine.pending
+    mine.pending = []
+    mine.retained_bytes = 0
     if roots is not None:
         _adopt_foreign(roots, pending)
     alive, held = _sweep(pending)
@@ -87,13 +88,12 @@ def _plan(roots: list[Node] | None) -> Plan | None:
         selected = _select(alive, held, roots)
     except NoValueError:
         _forget_uses(alive)
-        recorder.pending = alive[::-1]
+        mine.pending = alive[::-1]
         raise
     if len(selected) < len(alive):
         chosen = set(selected)
-        rest = [node for node in reversed(alive) if node not in chosen]
-        _forget_uses(rest)
-        recorder.pending = rest
+        mine.pending = [node for node in reversed(alive) if node not in chosen]
+        _forget_uses(mine.pending)
     if not selected:
         return None
     selected.reverse()

@@ -302,7 +302,7 @@ class _TracedInputs:
 
 def _begin() -> None:
     """Evaluate what an outermost transform finds pending, so that each training step is one program."""
-    if recorder.open_transforms == 0:
+    if recorder().open_transforms == 0:
         hooks.evaluate_held()
 
 
