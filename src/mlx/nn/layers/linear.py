@@ -1,0 +1,100 @@
+"""Layers that are linear maps: Identity, Linear, Bilinear."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import mlx.core as mx
+from mlx.nn.layers.base import Module
+
+
+class Identity(Module):
+    """Returns its input: y = x. Arguments are accepted and ignored, so that it can stand for any layer.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> Identity()(mx.array([1.0]))
+        array([1], dtype=float32)
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return x
+
+
+class Linear(Module):
+    """An affine map of the last axis: y = x W^T + b.
+
+    W (``weight``, shape ``(output_dims, input_dims)``) and b (``bias``, shape ``(output_dims,)``) start
+    uniform between -1 / sqrt(input_dims) and 1 / sqrt(input_dims).
+
+    Args:
+        input_dims: Size of the last axis of x.
+        output_dims: Size of the last axis of y.
+        bias: Whether b is there.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> Linear(4, 3)(mx.zeros((2, 4))).shape
+        (2, 3)
+    """
+
+    def __init__(self, input_dims: int, output_dims: int, bias: bool = True) -> None:
+        super().__init__()
+        limit = math.sqrt(1.0 / input_dims)
+        self.weight = mx.random.uniform(-limit, limit, (output_dims, input_dims))
+        if bias:
+            self.bias = mx.random.uniform(-limit, limit, (output_dims,))
+
+    def _extra_repr(self) -> str:
+        output_dims, input_dims = self.weight.shape
+        return f"input_dims={input_dims}, output_dims={output_dims}, bias={'bias' in self}"
+
+    def __call__(self, x: mx.array) -> mx.array:
+        if "bias" in self:
+            return mx.addmm(self.bias, x, self.weight.T)
+        return x @ self.weight.T
+
+
+class Bilinear(Module):
+    """A bilinear map of the last axes: y_k = x1^T W_k x2 + b_k.
+
+    W (``weight``, shape ``(output_dims, input2_dims, input1_dims)``) and b (``bias``, shape
+    ``(output_dims,)``) start uniform between -1 / sqrt(input1_dims) and 1 / sqrt(input1_dims).
+
+    Args:
+        input1_dims: Size of the last axis of x1.
+        input2_dims: Size of the last axis of x2.
+        output_dims: Size of the last axis of y.
+        bias: Whether b is there.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> Bilinear(2, 3, 4)(mx.zeros((5, 2)), mx.zeros((5, 3))).shape
+        (5, 4)
+    """
+
+    def __init__(self, input1_dims: int, input2_dims: int, output_dims: int, bias: bool = True) -> None:
+        super().__init__()
+        limit = math.sqrt(1.0 / input1_dims)
+        self.weight = mx.random.uniform(-limit, limit, (output_dims, input2_dims, input1_dims))
+        if bias:
+            self.bias = mx.random.uniform(-limit, limit, (output_dims,))
+
+    def _extra_repr(self) -> str:
+        output_dims, input2_dims, input1_dims = self.weight.shape
+        return (
+            f"input1_dims={input1_dims}, input2_dims={input2_dims}, output_dims={output_dims}, "
+            f"bias={'bias' in self}"
+        )
+
+    def __call__(self, x1: mx.array, x2: mx.array) -> mx.array:
+        output_dims, input2_dims, input1_dims = self.weight.shape
+        # One product gives W_k x1 for every k, a batch of small ones the scalar products with x2.
+        w_x1 = x1 @ self.weight.reshape(output_dims * input2_dims, input1_dims).T
+        w_x1 = w_x1.reshape(*x1.shape[:-1], output_dims, input2_dims)
+        y = (w_x1 @ x2[..., None]).squeeze(-1)
+        return y + self.bias if "bias" in self else y
