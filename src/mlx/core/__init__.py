@@ -29,4 +29,6 @@ from mlx.ir.dtypes import (
 )
 from mlx.ops import *
 from mlx.runtime.engine import engine
+from mlx.transforms.forward import jvp
 from mlx.transforms.value_and_grad import grad, value_and_grad, vjp
+from mlx.transforms.vmap import vmap

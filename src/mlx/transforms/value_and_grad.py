@@ -92,14 +92,12 @@ def vjp(
         >>> products[0].item()
         2.0
     """
-    for name, given in (("primals", primals), ("cotangents", cotangents)):
-        if not isinstance(given, list | tuple) or not all(isinstance(x, array) for x in given):
-            raise TypeError(f"[vjp] {name} must be a list of arrays, got {_describe(given)}")
-    _begin()
+    checked_arrays("vjp", "primals", primals)
+    checked_arrays("vjp", "cotangents", cotangents)
+    begin()
     with OpenTransform():
-        tracers = [_tracer(primal) for primal in primals]
-        results = fun(*tracers)
-        outputs = [results] if isinstance(results, array) else list(results)
+        tracers = [tracer_of(primal) for primal in primals]
+        outputs = function_outputs("vjp", fun(*tracers))
         if len(outputs) != len(cotangents):
             raise ValueError(
                 f"[vjp] Number of outputs to compute gradients for ({len(outputs)}) does not match number of "
@@ -183,7 +181,7 @@ class _Gradient:
 
     def _differentiate(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         self._check_call(args, kwargs)
-        _begin()
+        begin()
         with OpenTransform():
             inputs = _TracedInputs()
             try:
@@ -276,7 +274,7 @@ class _TracedInputs:
 
     def fill(self, tree: Any) -> Any:
         if isinstance(tree, array):
-            tracer = _tracer(tree)
+            tracer = tracer_of(tree)
             self.tracers.append(tracer._node)
             return tracer
         if not is_container(tree):
@@ -300,13 +298,28 @@ class _TracedInputs:
         self._changes.clear()
 
 
-def _begin() -> None:
+def checked_arrays(transform: str, argument: str, given: Any) -> None:
+    if not isinstance(given, list | tuple) or not all(isinstance(x, array) for x in given):
+        raise TypeError(f"[{transform}] {argument} must be a list of arrays, got {_describe(given)}")
+
+
+def function_outputs(transform: str, results: Any) -> list[array]:
+    """What a transformed function returned, an array or a sequence of arrays, as a list."""
+    outputs = [results] if isinstance(results, array) else results
+    if not isinstance(outputs, list | tuple) or not all(isinstance(x, array) for x in outputs):
+        raise ValueError(
+            f"[{transform}] The function should return an array or a sequence of arrays, got {_describe(results)}."
+        )
+    return list(outputs)
+
+
+def begin() -> None:
     """Evaluate what an outermost transform finds pending, so that each training step is one program."""
     if recorder().open_transforms == 0:
         hooks.evaluate_held()
 
 
-def _tracer(x: array) -> array:
+def tracer_of(x: array) -> array:
     node = x._node
     return wrap(record(TRACER, (node,), (), node.shape, node.dtype))
 
