@@ -2,3 +2,4 @@
 
 from mlx.ops.elementwise import *
 from mlx.ops.reductions import *
+from mlx.ops.shape import *

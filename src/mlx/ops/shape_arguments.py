@@ -1,0 +1,72 @@
+"""What the functions of shape, joining and creation share for checking arguments: arrays, integers and axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import Any
+
+from mlx.ir.node import Node
+
+
+def array_node(a: Any, function: str, argument: str = "a") -> Node:
+    """The node of an array; TypeError for anything else."""
+    node = getattr(a, "_node", None)
+    if type(node) is Node:
+        return node
+    raise TypeError(
+        f"[{function}] {argument} must be an mx.array, got {type(a).__name__}. Convert it with mx.array first."
+    )
+
+
+def array_nodes(arrays: Any, function: str) -> list[Node]:
+    """The nodes of a sequence of arrays; TypeError for anything else."""
+    if not isinstance(arrays, list | tuple):
+        raise TypeError(f"[{function}] arrays must be a list of arrays, got {type(arrays).__name__}.")
+    return [array_node(a, function, f"arrays[{i}]") for i, a in enumerate(arrays)]
+
+
+def integers(values: Sequence[int], function: str, argument: str) -> tuple[int, ...]:
+    """A sequence of integers as Python ints; TypeError for anything else."""
+    try:
+        return tuple(map(index, values))
+    except TypeError:
+        raise TypeError(f"[{function}] {argument} must be a sequence of ints, got {values!r}.") from None
+
+
+def one_or_more_integers(values: int | Sequence[int], function: str, argument: str) -> tuple[int, ...]:
+    """An integer or a sequence of them as a tuple of Python ints."""
+    return (values,) if isinstance(values, int) else integers(values, function, argument)
+
+
+def one_integer(value: int, function: str, argument: str) -> int:
+    """An integer as a Python int; TypeError for anything else."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"[{function}] {argument} must be an int, got {value!r}.") from None
+
+
+def extents(shape: int | Sequence[int], function: str) -> tuple[int, ...]:
+    """A shape; ValueError for a negative extent."""
+    wanted = one_or_more_integers(shape, function, "shape")
+    for extent in wanted:
+        if extent < 0:
+            raise ValueError(f"[{function}] Negative dimensions not allowed, got shape {wanted}.")
+    return wanted
+
+
+def axis_within(axis: int, ndim: int, function: str) -> int:
+    """The non-negative form of `axis`; IndexError out of range."""
+    axis = one_integer(axis, function, "axis")
+    if not -ndim <= axis < ndim:
+        raise IndexError(f"[{function}] Invalid axis {axis} for array with {ndim} dimensions.")
+    return axis % ndim
+
+
+def axes_within(axis: int | Sequence[int], ndim: int, function: str) -> tuple[int, ...]:
+    """Non-negative axes in the order given; IndexError out of range, ValueError repeated."""
+    axes = tuple(axis_within(one, ndim, function) for one in one_or_more_integers(axis, function, "axis"))
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"[{function}] Received duplicate axes {axis}.")
+    return axes
