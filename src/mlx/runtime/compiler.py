@@ -5,6 +5,7 @@ jax is imported when the first program is compiled. It serves as compiler and de
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,8 @@ from mlx.ir.buffer import Buffer
 from mlx.ir.node import Node
 from mlx.runtime.plan import Plan
 
+DONATED = 65536  # bytes from which an input that nothing else holds gives its memory to an output
+DONATIONS_MISSED = 3  # runs that could have donated more than the executable takes, before it is compiled again
 SMALL = 4096  # bytes up to which handing over a host array at the call is cheaper than keeping a device copy of it
 
 
@@ -73,16 +76,38 @@ class Compiled:
         self.scalar_values: tuple[Any, ...] | None = None
         self.scalar_vectors: list[Any] = []
         self.executable: Callable[..., Any] | None = None
+        self.outputs = [(node.shape, node.dtype) for node in plan.outputs]
+        self.donated: set[int] = set()
+        self.missed = 0
 
     def run(self, plan: Plan) -> list[Any]:
         """The device arrays of the plan's outputs, possibly still being computed."""
         with xla.jax.enable_x64(True):
             if plan.numbers != self.numbers:
                 self._adapt(plan.numbers)
-            arguments = self._arguments(plan)
+            free = plan.releasable(DONATED)
+            self._choose_donations(plan, free)
+            arguments = self._arguments(plan, free)
             if self.executable is None:
                 self.executable = self._compile(arguments)
             return self.executable(*arguments)
+
+    def _choose_donations(self, plan: Plan, free: set[int]) -> None:
+        """Decide which leaves the executable may overwrite: free ones that have the shape of an output."""
+        if self.executable is not None:
+            self.missed = self.missed + 1 if len(free) > len(self.donated) else 0
+            if self.missed != DONATIONS_MISSED:
+                return
+        wanted = Counter(self.outputs)
+        donated = set()
+        for position in sorted(free):
+            kind = plan.leaves[position].shape, plan.leaves[position].dtype
+            if wanted[kind] > 0:
+                wanted[kind] -= 1
+                donated.add(position)
+        if donated != self.donated:
+            self.donated = donated
+            self.executable = None
 
     def _adapt(self, numbers: Sequence[Any]) -> None:
         """Make operands of the parameters that differ from those of the last executable."""
@@ -92,7 +117,7 @@ class Compiled:
             self.varying = sorted([*self.varying, *new])
             self.executable = None
 
-    def _arguments(self, plan: Plan) -> list[Any]:
+    def _arguments(self, plan: Plan, free: set[int]) -> list[Any]:
         values = tuple([node.params[0] for node in plan.scalars])
         if values != self.scalar_values or any(value != value for value in values):
             self.scalar_values = values
@@ -105,11 +130,19 @@ class Compiled:
         if self.varying:
             flat = [number for i in self.varying for number in plan.numbers[i]]  # type: ignore[attr-defined]
             arguments.append(np.array(flat, dtype=np.int32))
+        first = len(arguments)
         arguments.extend([_device_value(node.value) for node in plan.leaves])  # type: ignore[arg-type]
+        for position in self.donated:  # what somebody still holds, or sees through NumPy, is not overwritten
+            buffer = plan.leaves[position].value
+            if position not in free or buffer.host is not None:  # type: ignore[union-attr]
+                arguments[first + position] = xla.jnp.array(arguments[first + position], copy=True)
         return arguments
 
     def _compile(self, arguments: list[Any]) -> Callable[..., Any]:
-        return xla.jax.jit(self._trace, keep_unused=True).lower(*arguments).compile()
+        first = len(arguments) - len(self.leaf_numbers)
+        donated = tuple(first + position for position in sorted(self.donated))
+        program = xla.jax.jit(self._trace, keep_unused=True, donate_argnums=donated)
+        return program.lower(*arguments).compile()
 
     def _trace(self, *arguments: Any) -> list[Any]:
         """The program on traced arrays: what XLA compiles."""

@@ -13,7 +13,7 @@ from mlx.ir.node import FIRST_LIMIT, Node, hooks, recorder
 from mlx.runtime import engine
 from mlx.runtime.compiler import Compiled
 from mlx.runtime.interpreter import Interpreted
-from mlx.runtime.plan import Plan, plan_everything_held, plan_for
+from mlx.runtime.plan import Plan, drop_dead, plan_everything_held, plan_for, plan_recurring
 
 PROGRAMS_KEPT = 4096
 
@@ -38,10 +38,20 @@ def evaluate_held() -> None:
 
 
 def sweep() -> None:
-    """Bound the pending list: called by the recorder when it has grown past its limit."""
-    evaluate_held()
-    mine = recorder()
-    mine.limit = max(FIRST_LIMIT, 2 * len(mine.pending))
+    """Bound the pending list: called by the recorder when it has grown past its limit.
+
+    While a transform is open nothing is evaluated, for what it follows should become one program.
+    """
+    with _lock:
+        mine = recorder()
+        if mine.open_transforms:
+            drop_dead()
+            mine.retained_bytes = 0
+        else:
+            plan = plan_recurring()
+            if plan is not None:
+                _run(plan)
+        mine.limit = max(FIRST_LIMIT, 2 * len(mine.pending))
 
 
 def _run(plan: Plan) -> None:
@@ -54,6 +64,7 @@ def _run(plan: Plan) -> None:
         raise
     _store(plan, values)
     plan.release()
+    recorder().limit = FIRST_LIMIT
     if recorder().open_transforms:
         _put_back([node for node in plan.nodes if node.value is None])
 

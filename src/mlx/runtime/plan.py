@@ -8,6 +8,7 @@ told by reference counts: those are the outputs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable
 from sys import getrefcount
 
@@ -54,6 +55,28 @@ class Plan:
         self.size = 0
         self.key: Hashable = None
 
+    def releasable(self, least_bytes: int) -> set[int]:
+        """Positions of leaves of some size that nothing but this plan holds: their memory can be used again."""
+        positions = [
+            position
+            for position, node in enumerate(self.leaves)
+            if node.value is not None and node.value.nbytes >= least_bytes
+        ]
+        if not positions:
+            return set()
+        uses = dict.fromkeys([self.leaves[position] for position in positions], 0)
+        for node in self.nodes:
+            for operand in node.inputs:
+                if operand in uses:
+                    uses[operand] += 1
+        operand = None
+        free = set()
+        for position in positions:
+            node = self.leaves[position]
+            if getrefcount(node) == _COUNT_WITHOUT_HOLDER + 2 + uses[node]:  # also in `leaves` and `uses`
+                free.add(position)
+        return free
+
     def release(self) -> None:
         """Give back the planner's marks on nodes that outlive the plan."""
         for nodes in (self.nodes, self.leaves, self.constants, self.scalars):
@@ -76,10 +99,44 @@ def plan_for(roots: list[Node]) -> Plan | None:
     return _plan(wanted) if wanted else None
 
 
+def plan_recurring() -> Plan | None:
+    """Plan the evaluation of the older part of what is pending, up to the last recurrence of a step.
+
+    A loop that never asks for a value is cut at the same place of its body each time, so that the parts are the same
+    program. What the newer part uses of the older one counts as held. Without a recurrence all of it is planned.
+    """
+    mine = recorder()
+    cut = _last_recurrence(mine.pending)
+    newer = mine.pending[cut:]
+    del mine.pending[cut:]
+    plan = _plan(None)
+    mine.pending.extend(newer)
+    return plan
+
+
+def _last_recurrence(pending: list[Node]) -> int:
+    """The position after the last occurrence of the rarest step that occurs more than once."""
+    steps = [(node.primitive, node.shape) for node in pending]
+    counts = Counter(steps)
+    repeated = [step for step, count in counts.items() if count > 1]
+    if not repeated:
+        return len(pending)
+    rarest = min(repeated, key=counts.__getitem__)  # the first of the rarest: the same one in the same window
+    return len(steps) - steps[::-1].index(rarest)
+
+
+def drop_dead() -> None:
+    """Forget pending nodes that nothing needs any more, without evaluating anything."""
+    mine = recorder()
+    pending, mine.pending = mine.pending, []
+    alive, _ = _sweep(pending)
+    _forget_uses(alive)
+    mine.pending = alive[::-1]
+
+
 def _plan(roots: list[Node] | None) -> Plan | None:
     mine = recorder()
-    pending = mine.pending
-    mine.pending = []
+    pending, mine.pending = mine.pending, []
     mine.retained_bytes = 0
     if roots is not None:
         _adopt_foreign(roots, pending)
