@@ -267,7 +267,7 @@ def main(argv: list[str] | None = None) -> int:
     if "overhead" in args.only and "ours" in args.peers:
         console.print((bench.run("ours", "ours.py") or "").rstrip(), highlight=False)
     for what, why in bench.failures.items():
-        console.print(f"failed: {what}: {why}", highlight=False, markup=False)
+        console.print(f"failed: {what}: {why}", highlight=False, markup=False, soft_wrap=True)
     if args.json:
         rows = [{"work": w, "form": f, "peer": p, "values": v} for (w, f, p), v in bench.results.items()]
         args.json.write_text(json.dumps({"versions": bench.versions, "results": rows}, indent=1))
