@@ -50,3 +50,12 @@ def async_eval(*args: Any) -> None:
     if mine.open_transforms and any(node.value is None and node.serial >= mine.first_open_serial for node in nodes):
         raise ValueError("[async_eval] Not allowed inside a graph transformation; use mx.eval, or call it outside.")
     hooks.evaluate(nodes)
+
+
+def synchronize(stream: Any = None) -> None:
+    """Wait until everything that was started has been computed.
+
+    Args:
+        stream: taken for compatibility; XLA orders the work itself.
+    """
+    hooks.synchronize()

@@ -1,10 +1,14 @@
 """The public face `mx`: it only re-exports. Importing it loads NumPy and ml_dtypes and nothing heavier."""
 
+import math
+
 import mlx.primitives
 import mlx.runtime.evaluate  # noqa: F401  (fills in the hooks by which arrays get their values)
 from mlx.arrays.array import ArrayIterator, array
-from mlx.arrays.evaluation import async_eval, eval
+from mlx.arrays.evaluation import async_eval, eval, synchronize
+from mlx.arrays.files import load, save, save_safetensors, savez, savez_compressed
 from mlx.arrays.indexing import ArrayAt
+from mlx.arrays.interchange import asarray, can_cast, from_dlpack, isdtype, result_type
 from mlx.arrays.printing import PrintOptions, get_printoptions, printoptions, set_printoptions
 from mlx.ir.dtypes import (
     Dtype,
@@ -27,8 +31,59 @@ from mlx.ir.dtypes import (
     uint32,
     uint64,
 )
+from mlx.core import cuda, metal
+from mlx.core.version import __version__
 from mlx.ops import *
+from mlx.runtime.devices import (
+    Device,
+    DeviceType,
+    Stream,
+    StreamContext,
+    ThreadLocalStream,
+    clear_streams,
+    cpu,
+    default_device,
+    default_stream,
+    device_count,
+    device_info,
+    gpu,
+    is_available,
+    new_stream,
+    new_thread_local_stream,
+    new_thread_unsafe_stream,
+    set_default_device,
+    set_default_stream,
+    stream,
+)
 from mlx.runtime.engine import engine
+from mlx.runtime.memory import (
+    clear_cache,
+    get_active_memory,
+    get_array_buffer_size,
+    get_cache_memory,
+    get_memory_limit,
+    get_peak_memory,
+    reset_peak_memory,
+    set_cache_limit,
+    set_memory_limit,
+    set_wired_limit,
+)
 from mlx.transforms.forward import jvp
 from mlx.transforms.value_and_grad import grad, value_and_grad, vjp
 from mlx.transforms.vmap import vmap
+
+complexfloating = DtypeCategory.complexfloating
+floating = DtypeCategory.floating
+inexact = DtypeCategory.inexact
+signedinteger = DtypeCategory.signedinteger
+unsignedinteger = DtypeCategory.unsignedinteger
+integer = DtypeCategory.integer
+number = DtypeCategory.number
+generic = DtypeCategory.generic
+
+e = math.e
+euler_gamma = 0.5772156649015329
+inf = math.inf
+nan = math.nan
+newaxis = None
+pi = math.pi

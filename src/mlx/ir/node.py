@@ -112,6 +112,7 @@ class Hooks:
     evaluate: Callable[[list[Node]], None]
     evaluate_held: Callable[[], None]
     sweep: Callable[[], None]
+    synchronize: Callable[[], None]
 
 
 hooks = Hooks()

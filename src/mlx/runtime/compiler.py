@@ -188,3 +188,10 @@ def _device_value(buffer: Buffer) -> Any:
             return buffer.host
         device = buffer.device = xla.jax.device_put(buffer.host)
     return device
+
+
+def wait_for_all() -> None:
+    """Return when everything that was started on the devices has been computed."""
+    if "jax" in vars(xla):
+        for value in xla.jax.live_arrays():
+            value.block_until_ready()

@@ -11,7 +11,7 @@ import numpy as np
 from mlx.ir.buffer import Buffer
 from mlx.ir.node import FIRST_LIMIT, Node, hooks, recorder
 from mlx.runtime import engine
-from mlx.runtime.compiler import Compiled
+from mlx.runtime.compiler import Compiled, wait_for_all
 from mlx.runtime.interpreter import Interpreted
 from mlx.runtime.plan import Plan, drop_dead, plan_everything_held, plan_for, plan_recurring
 
@@ -99,3 +99,4 @@ def _store(plan: Plan, values: list[Any]) -> None:
 hooks.evaluate = evaluate
 hooks.evaluate_held = evaluate_held
 hooks.sweep = sweep
+hooks.synchronize = wait_for_all

@@ -1,0 +1,36 @@
+"""Apple's graphics interface: never available here. The memory functions are those of `mlx.core`."""
+
+from mlx.runtime.memory import (
+    clear_cache,
+    get_active_memory,
+    get_cache_memory,
+    get_peak_memory,
+    reset_peak_memory,
+    set_cache_limit,
+    set_memory_limit,
+    set_wired_limit,
+)
+
+
+def is_available() -> bool:
+    """Whether Metal can be used: no. NVIDIA GPUs are reached through `mx.gpu` with the extra `cuda13`."""
+    return False
+
+
+def device_info() -> dict[str, str | int]:
+    """What Metal says of its device: nothing here. Use `mx.device_info`."""
+    return {}
+
+
+__all__ = [
+    "clear_cache",
+    "device_info",
+    "get_active_memory",
+    "get_cache_memory",
+    "get_peak_memory",
+    "is_available",
+    "reset_peak_memory",
+    "set_cache_limit",
+    "set_memory_limit",
+    "set_wired_limit",
+]

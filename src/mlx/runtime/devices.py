@@ -1,0 +1,237 @@
+"""Devices and streams as programs name them.
+
+One device computes at a time here: XLA's default one, an accelerator where its plugin is installed and present. Streams
+order nothing (XLA does); they are kept for programs that pass them.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib.util
+import itertools
+import os
+import platform
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+class DeviceType(enum.Enum):
+    """The kinds of device: `mx.cpu` and `mx.gpu`."""
+
+    cpu = "cpu"
+    gpu = "gpu"
+
+    def __repr__(self) -> str:
+        return f"DeviceType.{self.name}"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Device):
+            return other == self
+        return self is other
+
+    __hash__ = enum.Enum.__hash__
+
+
+cpu = DeviceType.cpu
+gpu = DeviceType.gpu
+
+
+class Device:
+    """A device by type and index. `Device(mx.cpu) == mx.cpu`."""
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: DeviceType, index: int = 0) -> None:
+        if not isinstance(type, DeviceType):
+            raise TypeError(f"[Device] type must be mx.cpu or mx.gpu, got {type!r}")
+        self.type = type
+        self.index = index
+
+    def __repr__(self) -> str:
+        return f"Device({self.type.name}, {self.index})"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, DeviceType):
+            return self.type is other and self.index == 0
+        return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+
+class Stream:
+    """A named order of work on a device, made by `new_stream`; it belongs to the thread that made it."""
+
+    __slots__ = ("_thread", "device", "index")
+
+    def __init__(self, device: Device, index: int, thread: int | None) -> None:
+        self.device = device
+        self.index = index
+        self._thread = thread
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.device}, {self.index})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and (self.device, self.index) == (other.device, other.index)  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((self.device, self.index))
+
+    def check_thread(self) -> None:
+        """RuntimeError in another thread than the one that made this stream."""
+        if self._thread not in (None, threading.get_ident()):
+            raise RuntimeError(f"There is no {self} in current thread; use mx.new_thread_local_stream.")
+
+
+class ThreadLocalStream(Stream):
+    """A stream that every thread may use."""
+
+    __slots__ = ()
+
+
+class _Defaults(threading.local):
+    def __init__(self) -> None:
+        self.streams: dict[DeviceType, Stream] = {}
+
+
+class _ProcessDefault:
+    device: Device | None = None
+
+
+_defaults = _Defaults()
+_process_default = _ProcessDefault()
+_stream_numbers = itertools.count(1)
+
+
+@cache
+def gpu_is_available() -> bool:
+    """Whether an accelerator's plugin is installed and its driver present, told without loading jax."""
+    if os.environ.get("JAX_PLATFORMS", "").split(",")[0] == "cpu":
+        return False
+    cuda = any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13, 14))
+    if cuda and Path("/dev/nvidiactl").exists():
+        return True
+    return importlib.util.find_spec("libtpu") is not None and Path("/dev/accel0").exists()
+
+
+def is_available(device: Device | DeviceType) -> bool:
+    """Whether programs can run on a device.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.is_available(mx.cpu)
+        True
+    """
+    index = device.index if isinstance(device, Device) else 0
+    return index < device_count(device.type if isinstance(device, Device) else device)
+
+
+def device_count(device_type: DeviceType) -> int:
+    """The number of devices of a type that programs can run on."""
+    return 1 if device_type is cpu or gpu_is_available() else 0
+
+
+def default_device() -> Device:
+    """The device that programs run on."""
+    if _process_default.device is None:
+        _process_default.device = Device(gpu if gpu_is_available() else cpu)
+    return _process_default.device
+
+
+def set_default_device(device: Device | DeviceType) -> None:
+    """Set the device that programs run on.
+
+    Raises:
+        ValueError: the device is not available.
+    """
+    _process_default.device = _available(device, "set_default_device", "set")
+
+
+def default_stream(device: Device | DeviceType) -> Stream:
+    """The stream that work on a device goes to unless another is named."""
+    wanted = _available(device, "default_stream", "get")
+    return _defaults.streams.setdefault(wanted.type, Stream(wanted, 0, None))
+
+
+def set_default_stream(stream: Stream) -> None:
+    """Set the stream that work on its device goes to in this thread."""
+    stream.check_thread()
+    _defaults.streams[stream.device.type] = stream
+
+
+def new_stream(device: Device | DeviceType) -> Stream:
+    """A new stream for use in this thread.
+
+    Raises:
+        ValueError: the device is not available.
+    """
+    return Stream(_available(device, "new_stream", "make"), next(_stream_numbers), threading.get_ident())
+
+
+def new_thread_local_stream(device: Device | DeviceType) -> ThreadLocalStream:
+    """A new stream that every thread may use."""
+    wanted = _available(device, "new_thread_local_stream", "make")
+    return ThreadLocalStream(wanted, next(_stream_numbers), None)
+
+
+def new_thread_unsafe_stream(device: Device | DeviceType) -> Stream:
+    """A new stream that any thread may use; keeping its work in order is up to the caller."""
+    return Stream(_available(device, "new_thread_unsafe_stream", "make"), next(_stream_numbers), None)
+
+
+def clear_streams() -> None:
+    """Forget the streams that this thread made its default ones."""
+    _defaults.streams.clear()
+
+
+class StreamContext:
+    """Makes a stream, or a device, the default one inside a `with` block."""
+
+    def __init__(self, s: Stream | Device | DeviceType) -> None:
+        if not isinstance(s, Stream | Device | DeviceType):
+            raise TypeError(f"[stream] expected a Stream, Device or DeviceType, got {type(s).__name__}")
+        self._entering = s
+        self._before: tuple[Device, Stream] | None = None
+
+    def __enter__(self) -> None:
+        entering = self._entering
+        stream = entering if isinstance(entering, Stream) else default_stream(entering)
+        stream.check_thread()
+        self._before = default_device(), default_stream(stream.device)
+        set_default_device(stream.device)
+        set_default_stream(stream)
+
+    def __exit__(self, exc_type: Any = None, exc_value: Any = None, traceback: Any = None) -> None:
+        assert self._before is not None
+        device, stream = self._before
+        set_default_device(device)
+        _defaults.streams[stream.device.type] = stream
+
+
+def stream(s: Stream | Device | DeviceType) -> StreamContext:
+    """A context in which a stream, or the default stream of a device, is the default one.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> with mx.stream(mx.cpu):
+        ...     x = mx.array(1) + 1
+    """
+    return StreamContext(s)
+
+
+def device_info(d: Device | DeviceType | None = None) -> dict[str, str | int]:
+    """What is known of a device: at least `device_name` and `architecture`."""
+    device = _available(default_device() if d is None else d, "device_info", "describe")
+    return {"device_name": platform.processor() or device.type.name, "architecture": platform.machine()}
+
+
+def _available(device: Device | DeviceType, function: str, doing: str) -> Device:
+    wanted = Device(device) if isinstance(device, DeviceType) else device
+    if not isinstance(wanted, Device):
+        raise TypeError(f"[{function}] expected a Device or DeviceType, got {type(wanted).__name__}")
+    if not is_available(wanted):
+        raise ValueError(f"[{function}] Cannot {doing} {wanted.type.name} device without {wanted.type.name} backend.")
+    return wanted

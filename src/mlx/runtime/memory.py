@@ -1,0 +1,89 @@
+"""How much memory arrays hold. The system's allocator and XLA keep caches of their own, so limits are only noted."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mlx.ir.buffer import meter
+
+
+class _Limits:
+    memory: int | None = None
+    cache = 0
+    wired = 0
+
+
+_limits = _Limits()
+
+
+def get_active_memory() -> int:
+    """Bytes that the values of arrays hold now."""
+    return meter.active
+
+
+def get_peak_memory() -> int:
+    """The most bytes that the values of arrays held since the start or the last `reset_peak_memory`."""
+    return meter.peak
+
+
+def reset_peak_memory() -> None:
+    """Start to measure the peak anew."""
+    meter.peak = meter.active
+
+
+def get_cache_memory() -> int:
+    """Bytes kept for reuse by this library: none, since the allocators below keep their own."""
+    return 0
+
+
+def clear_cache() -> None:
+    """Give back memory kept for reuse; there is none here."""
+
+
+def get_memory_limit() -> int:
+    """The limit last set, by default the machine's memory in bytes."""
+    if _limits.memory is None:
+        _limits.memory = _physical_memory()
+    return _limits.memory
+
+
+def set_memory_limit(limit: int) -> int:
+    """Note a limit in bytes and return the one before. It is not enforced."""
+    before, _limits.memory = get_memory_limit(), _checked(limit, "set_memory_limit")
+    return before
+
+
+def set_cache_limit(limit: int) -> int:
+    """Note a limit of the cache in bytes and return the one before. There is no cache here."""
+    before, _limits.cache = _limits.cache, _checked(limit, "set_cache_limit")
+    return before
+
+
+def set_wired_limit(limit: int) -> int:
+    """Note a limit of wired memory in bytes and return the one before. Memory is not wired here."""
+    before, _limits.wired = _limits.wired, _checked(limit, "set_wired_limit")
+    return before
+
+
+def get_array_buffer_size(*args: Any) -> int:
+    """Bytes of the buffers behind arrays; ValueError for one that was not evaluated."""
+    total = 0
+    for x in args:
+        if x._node.value is None:
+            raise ValueError("[get_array_buffer_size] The array is not evaluated: call mx.eval first.")
+        total += x._node.value.nbytes
+    return total
+
+
+def _checked(limit: int, function: str) -> int:
+    if limit < 0:
+        raise ValueError(f"[{function}] limit must not be negative, got {limit}")
+    return limit
+
+
+def _physical_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # not a POSIX system
+        return 2**63 - 1
