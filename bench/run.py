@@ -202,7 +202,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="pip takes PyTorch's CPU build if PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS names a place with it.",
+        epilog="pip takes PyTorch's CPU build where PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS names one.",
     )
     parser.add_argument(
         "--only", nargs="+", choices=WORK, default=[*WORK], metavar="WORK", help=", ".join(WORK)
