@@ -22,9 +22,9 @@ __all__ = [
     "tree_unflatten",
 ]
 
-# A path is built at every step of a walk but rarely read, so it is a chain of (rest of the path, last key)
-# pairs that costs one small tuple a step; the root is ().
-Path = tuple[()] | tuple["Path", Any]
+# A path is built at every step of a walk but rarely read, so it is a chain of (path of the parent, key) pairs
+# that costs one small tuple a step; the root is ().
+Path = tuple[Any, ...]
 
 
 def format_path(path: Path) -> str:
@@ -318,10 +318,10 @@ def _merge(a: Any, b: Any, merge_fn: Callable[[Any, Any], Any] | None, path: Pat
         return b
     if (b is None or _is_empty(b)) and a is not None:
         return a
-    if _kind(a) is dict and _kind(b) is dict:
+    if isinstance(a, dict) and isinstance(b, dict):
         keys = [*a, *(key for key in b if key not in a)]
         return {key: _merge_entry(a, b, key, merge_fn, path) for key in keys}
-    if _kind(a) in (list, tuple) and _kind(b) in (list, tuple):
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         length = max(len(a), len(b))
         padded_a, padded_b = ([*tree, *[None] * (length - len(tree))] for tree in (a, b))
         return _rebuild(a, [_merge_entry(padded_a, padded_b, i, merge_fn, path) for i in range(length)])

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
-from mlx.nn.layers.base import Module, match_parameters
+from mlx.nn.layers.base import Module
+from mlx.nn.layers.matching import match_parameters
 from mlx.utils import tree_flatten
 
 

@@ -30,11 +30,14 @@ def apply_mask(scores: mx.array, mask: mx.array | str | None) -> mx.array:
     if isinstance(mask, str):
         if mask != "causal":
             raise ValueError(f"[MultiHeadAttention] mask must be an array, 'causal' or None, got '{mask}'.")
-        queries, keys = scores.shape[-2:]
-        mask = mx.arange(keys) <= mx.arange(keys - queries, keys)[:, None]
+        mask = _causal_mask(*scores.shape[-2:])
     if mask.dtype == mx.bool_:
         return mx.where(mask, scores, mx.array(mx.finfo(scores.dtype).min, scores.dtype))
     return scores + mask.astype(scores.dtype)
+
+
+def _causal_mask(queries: int, keys: int) -> mx.array:
+    return mx.arange(keys) <= mx.arange(keys - queries, keys)[:, None]
 
 
 class MultiHeadAttention(Module):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn, Self, overload
+from typing import Any, Self, overload
 
 import mlx.core as mx
-from mlx.utils import Path, format_path, tree_flatten, tree_map_with_path
+from mlx.nn.layers.matching import match_modules, match_parameters, nearest
+from mlx.utils import tree_flatten, tree_map_with_path
 
 ModuleFilter = Callable[["Module", str, Any], bool]
 """A function of the module, the path inside the module and the value there."""
@@ -38,7 +39,8 @@ class Module(dict):
 
     Attributes that are arrays, modules, dictionaries, lists or tuples are the dictionary's entries; all
     others are ordinary attributes. The parameters are the arrays among the entries whose names do not start
-    with an underscore, also inside lists and dictionaries (not tuples) and inside submodules.
+    with an underscore, also inside lists and dictionaries (not tuples) and inside submodules. Names of the
+    methods of ``dict``, such as ``items`` or ``values``, are taken.
 
     Example:
         >>> import mlx.core as mx
@@ -281,9 +283,7 @@ class Module(dict):
             for (container, key, _), array in zip(matches, own, strict=True):
                 container[key] = array
 
-    def _map_parameters(
-        self, map_fn: Callable[[mx.array], mx.array], filter_fn: ModuleFilter | None = None
-    ) -> Self:
+    def _map_parameters(self, map_fn: Callable[..., Any], filter_fn: ModuleFilter | None = None) -> Self:
         selected = filter_fn if filter_fn is not None else Module.valid_parameter_filter
         return self.update(self.filter_and_map(selected, map_fn))
 
@@ -311,8 +311,7 @@ class Module(dict):
               (layers.1): Tanh()
             )
         """
-        matches = _match_leaves(self, modules, Module, "Module.update_modules", "sub-module", strict)
-        for container, key, module in matches:
+        for container, key, module in match_modules(self, modules, Module, "Module.update_modules", strict):
             container[key] = module
         return self
 
@@ -396,7 +395,7 @@ class Module(dict):
         for name in names if strict else ():
             if not any(name in module for module in modules):
                 known = {key for module in modules for key in module}
-                raise KeyError(f"[{api}] No module has a member '{name}'.{_nearest(name, known)}")
+                raise KeyError(f"[{api}] No module has a member '{name}'.{nearest(name, known)}")
         return names
 
     def _local_parameter_paths(self) -> list[str]:
@@ -553,90 +552,8 @@ def _filter_and_map(
     if isinstance(value, list):
         return [descend(f"{key}.{i}", child) for i, child in enumerate(value)]
     raise RuntimeError(
-        f"[Module.filter_and_map] is_leaf_fn rejects '{key}', a {type(value).__name__} that holds no entries; "
-        "it may reject modules, dictionaries and lists only."
-    )
-
-
-def match_parameters(
-    module: Module, parameters: Any, api: str, strict: bool = True
-) -> list[tuple[Any, Any, mx.array]]:
-    """Find the place in a module of every array in a tree.
-
-    Args:
-        module: The module.
-        parameters: Tree of arrays with the structure of ``module.parameters()``, or part of it.
-        api: Name that errors start with.
-        strict: Whether what does not fit is an error; otherwise it is skipped.
-
-    Returns:
-        Triples of a container inside the module, a key into it, and the array that belongs there.
-
-    Raises:
-        ValueError: If ``strict`` and something does not fit.
-    """
-    return _match_leaves(module, parameters, mx.array, api, "parameter", strict)
-
-
-def _match_leaves(
-    owner: Any, tree: Any, leaf: type, api: str, noun: str, strict: bool
-) -> list[tuple[Any, Any, Any]]:
-    found: list[tuple[Any, Any, Any]] = []
-
-    def match(owner: Any, tree: Any, path: Path) -> None:
-        if isinstance(tree, dict) and isinstance(owner, dict):
-            for name, value in tree.items():
-                if name in owner:
-                    match_entry(owner, name, value, path)
-                elif strict:
-                    _fail_unknown(api, noun, owner, (path, name))
-        elif isinstance(tree, list) and isinstance(owner, list):
-            for i, value in enumerate(tree):
-                if i < len(owner):
-                    match_entry(owner, i, value, path)
-                elif strict:
-                    _fail_length(api, owner, tree, path)
-        elif strict and not _is_nothing(tree, owner, leaf):
-            _fail_type(api, noun, owner, tree, path)
-
-    def match_entry(owner: Any, key: Any, value: Any, path: Path) -> None:
-        if isinstance(value, leaf) and isinstance(owner[key], leaf):
-            found.append((owner, key, value))
-        else:
-            match(owner[key], value, (path, key))
-
-    match(owner, tree, ())
-    return found
-
-
-def _is_nothing(tree: Any, owner: Any, leaf: type) -> bool:
-    """Whether an entry of a tree stands for "nothing here": ``parameters`` gives {} for what has none."""
-    return isinstance(tree, (dict, list)) and not tree and not (leaf is mx.array and isinstance(owner, leaf))
-
-
-def _fail_unknown(api: str, noun: str, owner: dict[str, Any], path: Path) -> NoReturn:
-    kinds = (mx.array, dict, list) if noun == "parameter" else (dict, list)
-    known = [name for name, value in owner.items() if isinstance(value, kinds)]
-    raise ValueError(
-        f"[{api}] The module has no {noun} named '{format_path(path)}'.{_nearest(str(path[-1]), known)}"
-    )
-
-
-def _fail_length(api: str, owner: list[Any], tree: list[Any], path: Path) -> NoReturn:
-    raise ValueError(
-        f"[{api}] '{format_path(path)}' has {len(owner)} entries in the module, got a list of {len(tree)}."
-    )
-
-
-def _fail_type(api: str, noun: str, owner: Any, tree: Any, path: Path) -> NoReturn:
-    if isinstance(owner, (mx.array, dict, list)):
-        kind = next(kind for kind in (mx.array, Module, dict, list) if isinstance(owner, kind))
-        holds = {mx.array: "an array", Module: "a module", dict: "a dictionary", list: "a list"}[kind]
-    else:
-        holds = f"{type(owner).__name__}, which is no {noun}"
-    place = f"'{format_path(path)}'" if path else "the root"
-    raise ValueError(
-        f"[{api}] Received invalid type {type(tree).__name__} at {place}, where the module holds {holds}."
+        f"[Module.filter_and_map] is_leaf_fn rejects '{key}', a {type(value).__name__} that holds "
+        "no entries; it may reject modules, dictionaries and lists only."
     )
 
 
@@ -648,7 +565,7 @@ def _check_weights(pairs: list[tuple[str, Any]], own: dict[str, mx.array]) -> No
         repeated = sorted({path for path in names if names.count(path) > 1})
         raise ValueError(f"[Module.load_weights] Received twice: {_listed(repeated)}.")
     if extra := sorted(given.keys() - own.keys()):
-        hint = _nearest(extra[0], own.keys() - given.keys())
+        hint = nearest(extra[0], own.keys() - given.keys())
         raise ValueError(
             f"[Module.load_weights] Received {len(extra)} parameters not in model: {_listed(extra)}.{hint}"
         )
@@ -670,17 +587,6 @@ def _check_weights(pairs: list[tuple[str, Any]], own: dict[str, mx.array]) -> No
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names)
-
-
-def _nearest(name: str, names: Iterable[Any]) -> str:
-    """A sentence that offers the names most like ``name``, or all of them if none is alike."""
-    import difflib  # here and not above: only errors need it
-
-    known = sorted(str(n) for n in names if not str(n).startswith("_"))
-    alike = difflib.get_close_matches(name, known, n=3)
-    if alike:
-        return " Did you mean " + " or ".join(f"'{match}'" for match in alike) + "?"
-    return f" It has {_listed(known)}." if known else ""
 
 
 def _missing_attribute(module: Module, name: str) -> str:
