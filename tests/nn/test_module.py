@@ -327,7 +327,7 @@ def test_apply_refuses_unknown_names_and_leaves_the_module_alone():
     with pytest.raises(ValueError, match=r"^\[Module\.apply\] Received invalid type float at 'layers\.0\.bias'"):
         model.apply({"layers": [{"weight": weight, "bias": 1.0}]}, mx.zeros((1, 2)))
     assert arrays_of(model) == before
-    with pytest.raises(TypeError, match="a tree of arrays .* or a function"):
+    with pytest.raises(TypeError, match=r"a tree of arrays .* or a function"):
         model.apply(3)
 
 
@@ -492,7 +492,10 @@ def test_weights_load_under_numeric_keys_of_a_dictionary():
     ("pairs", "message"),
     [
         ([("weight", mx.zeros((1, 2)))], "Missing 1 parameters: bias"),
-        ([("weihgt", mx.zeros((1, 2))), ("bias", mx.zeros(1))], "not in model: weihgt. Did you mean 'weight'"),
+        (
+            [("weihgt", mx.zeros((1, 2))), ("bias", mx.zeros(1))],
+            "not in model: weihgt. Did you mean 'weight'",
+        ),
         ([("weight", mx.zeros((2, 1))), ("bias", mx.zeros(1))], r"Expected shape \(1, 2\) for 'weight'"),
         ([("weight", mx.zeros((1, 2))), ("bias", 3)], "Expected an array for 'bias', got int"),
         ([("bias", mx.zeros(1)), ("bias", mx.zeros(1)), ("weight", mx.zeros((1, 2)))], "twice: bias"),

@@ -47,7 +47,7 @@ def test_only_trainable_parameters_have_gradients():
     _, grads = nn.value_and_grad(model, lambda x: model(x).sum())(mx.ones((1, 1)))
     assert [path for path, _ in tree_flatten(grads)] == ["layers.3.weight"]
     model.freeze()
-    with pytest.raises(ValueError, match="no trainable parameters.*unfreeze"):
+    with pytest.raises(ValueError, match=r"no trainable parameters.*unfreeze"):
         nn.value_and_grad(model, lambda x: model(x).sum())(mx.ones((1, 1)))
 
 

@@ -1,0 +1,242 @@
+"""Losses against their formulas in NumPy, their gradients, reductions and errors."""
+
+import math
+
+import numpy as np
+import pytest
+
+import mlx.core as mx
+import mlx.nn as nn
+
+GENERATOR = np.random.default_rng(0)
+A, B, C = (GENERATOR.normal(size=(5, 4)) for _ in range(3))
+SIGNS = np.sign(C)
+CLASSES = np.array([0, 3, 1, 2, 2])
+ROWS = np.arange(5)
+
+
+def log_softmax(x, axis=-1):
+    return x - np.log(np.exp(x).sum(axis, keepdims=True))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def norm(x, p=2, axis=-1, eps=0.0):
+    return ((np.abs(x) ** p).sum(axis) + eps) ** (1 / p)
+
+
+PROBABILITIES = np.exp(log_softmax(B))
+losses = nn.losses
+
+# name -> (loss of an array and settings, the same in NumPy)
+LOSSES = {
+    "cross_entropy": (
+        lambda x, **k: losses.cross_entropy(x, mx.array(CLASSES), **k),
+        lambda x: -log_softmax(x)[ROWS, CLASSES],
+    ),
+    "cross_entropy of probabilities": (
+        lambda x, **k: losses.cross_entropy(x, mx.array(PROBABILITIES), **k),
+        lambda x: -(PROBABILITIES * log_softmax(x)).sum(-1),
+    ),
+    "cross_entropy smoothed": (
+        lambda x, **k: losses.cross_entropy(x, mx.array(CLASSES), label_smoothing=0.2, **k),
+        lambda x: -(0.8 * log_softmax(x)[ROWS, CLASSES] + 0.2 * log_softmax(x).mean(-1)),
+    ),
+    "cross_entropy weighted": (
+        lambda x, **k: losses.cross_entropy(x, mx.array(CLASSES), weights=mx.arange(5.0), **k),
+        lambda x: -log_softmax(x)[ROWS, CLASSES] * ROWS,
+    ),
+    "cross_entropy along columns": (
+        lambda x, **k: losses.cross_entropy(x, mx.array(CLASSES[:4]), axis=0, **k),
+        lambda x: -log_softmax(x, 0)[CLASSES[:4], np.arange(4)],
+    ),
+    "binary_cross_entropy": (
+        lambda x, **k: losses.binary_cross_entropy(x, mx.array(PROBABILITIES), **k),
+        lambda x: -(PROBABILITIES * np.log(sigmoid(x)) + (1 - PROBABILITIES) * np.log(1 - sigmoid(x))),
+    ),
+    "binary_cross_entropy weighted": (
+        lambda x, **k: losses.binary_cross_entropy(x, mx.array(PROBABILITIES), weights=mx.array(C), **k),
+        lambda x: -C * (PROBABILITIES * np.log(sigmoid(x)) + (1 - PROBABILITIES) * np.log(1 - sigmoid(x))),
+    ),
+    "l1_loss": (lambda x, **k: losses.l1_loss(x, mx.array(B), **k), lambda x: np.abs(x - B)),
+    "mse_loss": (lambda x, **k: losses.mse_loss(x, mx.array(B), **k), lambda x: (x - B) ** 2),
+    "nll_loss": (
+        lambda x, **k: losses.nll_loss(x, mx.array(CLASSES), **k),
+        lambda x: -x[ROWS, CLASSES],
+    ),
+    "nll_loss along columns": (
+        lambda x, **k: losses.nll_loss(x, mx.array(CLASSES[:4]), axis=0, **k),
+        lambda x: -x[CLASSES[:4], np.arange(4)],
+    ),
+    "gaussian_nll_loss": (
+        lambda x, **k: losses.gaussian_nll_loss(x, mx.array(B), mx.array(np.abs(C)), **k),
+        lambda x: 0.5 * (np.log(np.abs(C)) + (x - B) ** 2 / np.abs(C)),
+    ),
+    "gaussian_nll_loss full": (
+        lambda x, **k: losses.gaussian_nll_loss(x, mx.array(B), mx.array(C), full=True, eps=0.1, **k),
+        lambda x: 0.5 * (np.log(np.maximum(C, 0.1)) + (x - B) ** 2 / np.maximum(C, 0.1) + math.log(2 * math.pi)),
+    ),
+    "kl_div_loss": (
+        lambda x, **k: losses.kl_div_loss(x, mx.array(np.log(PROBABILITIES)), **k),
+        lambda x: (PROBABILITIES * (np.log(PROBABILITIES) - x)).sum(-1),
+    ),
+    "smooth_l1_loss": (
+        lambda x, **k: losses.smooth_l1_loss(x, mx.array(B), beta=0.5, **k),
+        lambda x: np.where(np.abs(x - B) < 0.5, (x - B) ** 2, np.abs(x - B) - 0.25),
+    ),
+    "smooth_l1_loss without parabola": (
+        lambda x, **k: losses.smooth_l1_loss(x, mx.array(B), beta=0.0, **k),
+        lambda x: np.abs(x - B),
+    ),
+    "huber_loss": (
+        lambda x, **k: losses.huber_loss(x, mx.array(B), delta=0.5, **k),
+        lambda x: np.where(np.abs(x - B) < 0.5, 0.5 * (x - B) ** 2, 0.5 * (np.abs(x - B) - 0.25)),
+    ),
+    "log_cosh_loss": (
+        lambda x, **k: losses.log_cosh_loss(x, mx.array(B), **k),
+        lambda x: np.log(np.cosh(x - B)),
+    ),
+    "hinge_loss": (
+        lambda x, **k: losses.hinge_loss(x, mx.array(SIGNS), **k),
+        lambda x: np.maximum(1 - x * SIGNS, 0),
+    ),
+    "triplet_loss": (
+        lambda x, **k: losses.triplet_loss(x, mx.array(B), mx.array(C), **k),
+        lambda x: np.maximum(norm(x - B, eps=1e-6) - norm(x - C, eps=1e-6) + 1, 0),
+    ),
+    "triplet_loss of degree 3": (
+        lambda x, **k: losses.triplet_loss(x, mx.array(B), mx.array(C), axis=0, p=3, margin=2.0, eps=0.1, **k),
+        lambda x: np.maximum(norm(x - B, 3, 0, 0.1) - norm(x - C, 3, 0, 0.1) + 2, 0),
+    ),
+    "cosine_similarity_loss": (
+        lambda x, **k: losses.cosine_similarity_loss(x, mx.array(B), **k),
+        lambda x: (x * B).sum(1) / (norm(x) * norm(B)),
+    ),
+    "cosine_similarity_loss of columns": (
+        lambda x, **k: losses.cosine_similarity_loss(x, mx.array(B), axis=0, eps=5.0, **k),
+        lambda x: (x * B).sum(0) / np.maximum(norm(x, axis=0) * norm(B, axis=0), 5.0),
+    ),
+    "margin_ranking_loss": (
+        lambda x, **k: losses.margin_ranking_loss(x, mx.array(B), mx.array(SIGNS), margin=0.2, **k),
+        lambda x: np.maximum(-SIGNS * (x - B) + 0.2, 0),
+    ),
+}
+
+MEAN_BY_DEFAULT = {"binary_cross_entropy", "l1_loss", "mse_loss", "gaussian_nll_loss", "smooth_l1_loss"}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_compute_their_formula(name):
+    loss, formula = LOSSES[name]
+    x, expected = mx.array(A), formula(A)
+    np.testing.assert_allclose(loss(x, reduction="none"), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(loss(x, reduction="mean"), expected.mean(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(loss(x, reduction="sum"), expected.sum(), rtol=1e-4, atol=1e-4)
+    assert loss(x).ndim == (0 if name.split()[0] in MEAN_BY_DEFAULT else expected.ndim)
+    with pytest.raises(ValueError, match=rf"\[{name.split()[0]}\] Invalid reduction 'max'"):
+        loss(x, reduction="max")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_are_slopes(name):
+    loss, formula = LOSSES[name]
+    direction = GENERATOR.normal(size=A.shape)
+    slope = (formula(A + 1e-6 * direction).sum() - formula(A - 1e-6 * direction).sum()) / 2e-6
+    grad = mx.grad(lambda x: loss(x, reduction="sum"))(mx.array(A))
+    assert np.sum(np.array(grad) * direction) == pytest.approx(slope, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+def test_class_losses_keep_half_precision(name):
+    loss, formula = LOSSES[name]
+    for dtype, tolerance in ((mx.float16, 5e-3), (mx.bfloat16, 5e-2)):
+        y = loss(mx.array(A).astype(dtype))
+        assert y.dtype == dtype
+        np.testing.assert_allclose(y.astype(mx.float32), formula(A), rtol=tolerance, atol=tolerance)
+
+
+def test_cross_entropy_gradient_is_softmax_minus_target():
+    grad = mx.grad(lambda x: losses.cross_entropy(x, mx.array([1]), reduction="sum"))(mx.zeros((1, 4)))
+    np.testing.assert_allclose(grad, [[0.25, -0.75, 0.25, 0.25]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e4, 1e8, 1e20])
+def test_cross_entropy_of_large_logits(size):
+    loss = losses.cross_entropy(mx.array([[size, size]]), mx.array([0]))
+    np.testing.assert_allclose(loss, [math.log(2)], rtol=1e-6)
+
+
+def test_cross_entropy_of_infinite_logits():
+    logits = mx.array([[0.0, -math.inf], [-math.inf, 0.0]])
+    assert losses.cross_entropy(logits, mx.array([0, 1])).tolist() == [0, 0]
+    assert losses.cross_entropy(logits, mx.array([1, 0])).tolist() == [math.inf, math.inf]
+
+
+def test_cross_entropy_of_images():
+    logits = GENERATOR.normal(size=(2, 3, 3, 4))
+    targets = GENERATOR.integers(0, 4, size=(2, 3, 3))
+    expected = -np.take_along_axis(log_softmax(logits), targets[..., None], -1)[..., 0]
+    loss = losses.cross_entropy(mx.array(logits), mx.array(targets))
+    np.testing.assert_allclose(loss, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_binary_cross_entropy_of_certain_predictions():
+    probabilities, targets = mx.array([0.0, 1.0, 0.0, 1.0]), mx.array([0.0, 1.0, 1.0, 0.0])
+    loss = losses.binary_cross_entropy(probabilities, targets, with_logits=False, reduction="none")
+    assert loss.tolist() == [0, 0, 100, 100]
+    logits = mx.array([500.0, -500.0, 500.0])
+    loss = losses.binary_cross_entropy(logits, mx.array([1, 0, 0]), reduction="none")
+    assert loss.tolist() == [0, 0, 500]
+
+
+def test_binary_cross_entropy_of_probabilities():
+    p, t = sigmoid(A), PROBABILITIES
+    loss = losses.binary_cross_entropy(mx.array(p), mx.array(t), with_logits=False, reduction="none")
+    np.testing.assert_allclose(loss, -(t * np.log(p) + (1 - t) * np.log(1 - p)), rtol=1e-4, atol=1e-5)
+
+
+def test_losses_of_large_differences_stay_finite():
+    assert losses.log_cosh_loss(mx.array([1000.0]), mx.array([0.0])).item() == pytest.approx(1000 - math.log(2))
+    assert losses.gaussian_nll_loss(mx.array([0.0]), mx.array([0.0]), mx.array([0.0])).item() == (
+        pytest.approx(0.5 * math.log(1e-6))
+    )
+    assert losses.cosine_similarity_loss(mx.zeros((1, 2)), mx.ones((1, 2))).tolist() == [0]
+
+
+def test_triplet_loss_has_a_gradient_where_points_coincide():
+    x = mx.ones((1, 2))
+    grad = mx.grad(lambda x: losses.triplet_loss(x, mx.ones((1, 2)), mx.zeros((1, 2)), reduction="sum"))(x)
+    assert mx.all(mx.isfinite(grad)).item()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: losses.cross_entropy(mx.zeros((2, 3)), mx.array([0, 1, 2])), r"targets of shape \(3,\)"),
+        (lambda: losses.cross_entropy(mx.zeros((2, 3)), mx.zeros((2, 4))), r"targets of shape \(2, 4\)"),
+        (lambda: losses.cross_entropy(mx.zeros((2, 3)), mx.zeros((1, 2, 3))), "targets of shape"),
+        (
+            lambda: losses.cross_entropy(mx.zeros((2, 3)), mx.array([0, 1]), label_smoothing=1.0),
+            "label_smoothing must be at least 0 and less than 1",
+        ),
+        (
+            lambda: losses.cross_entropy(mx.zeros((2, 3)), mx.array([0, 1]), weights=mx.ones(3)),
+            r"weights must have the shape of the unreduced loss, \(2,\), got \(3,\)",
+        ),
+        (
+            lambda: losses.binary_cross_entropy(mx.zeros(3), mx.zeros(3), weights=mx.ones(2)),
+            "weights must have the shape",
+        ),
+        (lambda: losses.binary_cross_entropy(mx.zeros((2, 1)), mx.zeros(2)), "Shapes must be the same"),
+        (lambda: losses.l1_loss(mx.zeros((2, 1)), mx.zeros(2)), r"predictions \(2, 1\), targets \(2,\)"),
+        (lambda: losses.mse_loss(mx.zeros((2, 1)), mx.zeros(2)), r"\[mse_loss\] Shapes must be the same"),
+        (lambda: losses.smooth_l1_loss(mx.zeros((2, 1)), mx.zeros(2)), "Shapes must be the same"),
+        (lambda: losses.gaussian_nll_loss(mx.zeros(2), mx.zeros(2), mx.zeros(1)), r"vars \(1,\)"),
+        (lambda: losses.margin_ranking_loss(mx.zeros(2), mx.zeros(2), mx.zeros(1)), r"targets \(1,\)"),
+    ],
+)
+def test_arguments_that_do_not_fit(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
