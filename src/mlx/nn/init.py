@@ -172,9 +172,7 @@ def he_normal(dtype: mx.Dtype = mx.float32) -> Callable[..., mx.array]:
         (2, 3)
     """
 
-    def initializer(
-        a: mx.array, mode: Literal["fan_in", "fan_out"] = "fan_in", gain: float = 1.0
-    ) -> mx.array:
+    def initializer(a: mx.array, mode: Literal["fan_in", "fan_out"] = "fan_in", gain: float = 1.0) -> mx.array:
         std = gain / math.sqrt(_fan("init.he_normal", a, mode))
         return mx.random.normal(a.shape, dtype=dtype, scale=std)
 
@@ -196,9 +194,7 @@ def he_uniform(dtype: mx.Dtype = mx.float32) -> Callable[..., mx.array]:
         (2, 3)
     """
 
-    def initializer(
-        a: mx.array, mode: Literal["fan_in", "fan_out"] = "fan_in", gain: float = 1.0
-    ) -> mx.array:
+    def initializer(a: mx.array, mode: Literal["fan_in", "fan_out"] = "fan_in", gain: float = 1.0) -> mx.array:
         limit = gain * math.sqrt(3.0 / _fan("init.he_uniform", a, mode))
         return mx.random.uniform(-limit, limit, a.shape, dtype=dtype)
 

@@ -71,9 +71,7 @@ def cross_entropy(
         array([0.0485873, 3.04859], dtype=float32)
     """
     if not 0 <= label_smoothing < 1:
-        raise ValueError(
-            f"[cross_entropy] label_smoothing must be at least 0 and less than 1, got {label_smoothing}."
-        )
+        raise ValueError(f"[cross_entropy] label_smoothing must be at least 0 and less than 1, got {label_smoothing}.")
     targets_are_probabilities = targets.ndim == logits.ndim
     expected = list(logits.shape)
     if not targets_are_probabilities:
@@ -240,9 +238,7 @@ def gaussian_nll_loss(
     return _reduce("gaussian_nll_loss", loss, reduction)
 
 
-def kl_div_loss(
-    inputs: mx.array, targets: mx.array, axis: int = -1, reduction: Reduction = "none"
-) -> mx.array:
+def kl_div_loss(inputs: mx.array, targets: mx.array, axis: int = -1, reduction: Reduction = "none") -> mx.array:
     """Compute sum_k exp(targets_k) (targets_k - inputs_k), the Kullback-Leibler divergence.
 
     Args:
@@ -296,9 +292,7 @@ def smooth_l1_loss(
     return _reduce("smooth_l1_loss", loss, reduction)
 
 
-def huber_loss(
-    inputs: mx.array, targets: mx.array, delta: float = 1.0, reduction: Reduction = "none"
-) -> mx.array:
+def huber_loss(inputs: mx.array, targets: mx.array, delta: float = 1.0, reduction: Reduction = "none") -> mx.array:
     """Compute d^2 / 2 for differences d up to delta, delta (abs(d) - delta / 2) beyond.
 
     Args:

@@ -56,8 +56,7 @@ def value_and_grad(model: Module, fn: Callable[..., Any]) -> Callable[..., tuple
         parameters = model.trainable_parameters()
         if not tree_flatten(parameters):
             raise ValueError(
-                "[nn.value_and_grad] The model has no trainable parameters; if they are frozen, call "
-                "model.unfreeze()."
+                "[nn.value_and_grad] The model has no trainable parameters; if they are frozen, call model.unfreeze()."
             )
         return transformed(parameters, *args, **kwargs)
 

@@ -1,4 +1,7 @@
-"""The layers, a file for each family, and ``Module``, from which all derive."""
+"""The layers, a file for each family, and ``Module``, from which all derive.
+
+Losses, initialisers and what connects modules with function transforms live one folder up.
+"""
 
 from mlx.nn.layers.activations import (
     CELU,

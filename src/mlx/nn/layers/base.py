@@ -222,9 +222,7 @@ class Module(dict):
     def apply(self, map_fn: dict[str, Any], /, *args: Any, **kwargs: Any) -> Any: ...
 
     @overload
-    def apply(
-        self, map_fn: Callable[[mx.array], mx.array], filter_fn: ModuleFilter | None = None
-    ) -> Self: ...
+    def apply(self, map_fn: Callable[[mx.array], mx.array], filter_fn: ModuleFilter | None = None) -> Self: ...
 
     def apply(self, map_fn: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the module with other parameters, or replace parameters by a function of them.
@@ -330,9 +328,7 @@ class Module(dict):
 
     # Freezing
 
-    def freeze(
-        self, *, recurse: bool = True, keys: str | list[str] | None = None, strict: bool = False
-    ) -> Self:
+    def freeze(self, *, recurse: bool = True, keys: str | list[str] | None = None, strict: bool = False) -> Self:
         """Leave parameters out of :meth:`trainable_parameters`.
 
         Args:
@@ -359,9 +355,7 @@ class Module(dict):
             self._no_grad.update(names if names is not None else self._local_parameter_paths())
         return self
 
-    def unfreeze(
-        self, *, recurse: bool = True, keys: str | list[str] | None = None, strict: bool = False
-    ) -> Self:
+    def unfreeze(self, *, recurse: bool = True, keys: str | list[str] | None = None, strict: bool = False) -> Self:
         """Undo :meth:`freeze`.
 
         Args:
@@ -385,9 +379,7 @@ class Module(dict):
             self._no_grad.difference_update(names)
         return self
 
-    def _checked_keys(
-        self, keys: str | list[str] | None, recurse: bool, strict: bool, api: str
-    ) -> list[str] | None:
+    def _checked_keys(self, keys: str | list[str] | None, recurse: bool, strict: bool, api: str) -> list[str] | None:
         if keys is None:
             return None
         names = [keys] if isinstance(keys, str) else list(keys)
@@ -576,13 +568,9 @@ def _check_weights(pairs: list[tuple[str, Any]], own: dict[str, mx.array]) -> No
         )
     for path, array in pairs:
         if not isinstance(array, mx.array):
-            raise ValueError(
-                f"[Module.load_weights] Expected an array for '{path}', got {type(array).__name__}."
-            )
+            raise ValueError(f"[Module.load_weights] Expected an array for '{path}', got {type(array).__name__}.")
         if array.shape != own[path].shape:
-            raise ValueError(
-                f"[Module.load_weights] Expected shape {own[path].shape} for '{path}', got {array.shape}."
-            )
+            raise ValueError(f"[Module.load_weights] Expected shape {own[path].shape} for '{path}', got {array.shape}.")
 
 
 def _listed(names: list[str]) -> str:

@@ -132,9 +132,7 @@ class ConvTranspose2d(_ConvTransposeNd):
         output_padding: int | tuple[int, int] = 0,
         bias: bool = True,
     ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, bias
-        )
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, bias)
 
     def __call__(self, x: mx.array) -> mx.array:
         y = mx.conv_transpose2d(x, self.weight, self.stride, self.padding, self.dilation, self.output_padding)
@@ -173,9 +171,7 @@ class ConvTranspose3d(_ConvTransposeNd):
         output_padding: int | tuple[int, int, int] = 0,
         bias: bool = True,
     ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, bias
-        )
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, bias)
 
     def __call__(self, x: mx.array) -> mx.array:
         y = mx.conv_transpose3d(x, self.weight, self.stride, self.padding, self.dilation, self.output_padding)

@@ -12,9 +12,7 @@ import mlx.core as mx
 from mlx.utils import Path, format_path
 
 
-def match_parameters(
-    module: Any, parameters: Any, api: str, strict: bool = True
-) -> list[tuple[Any, Any, mx.array]]:
+def match_parameters(module: Any, parameters: Any, api: str, strict: bool = True) -> list[tuple[Any, Any, mx.array]]:
     """Find the place in a module of every array in a tree.
 
     Args:
@@ -39,9 +37,7 @@ def match_modules(
     return _match_leaves(module, modules, module_type, api, "sub-module", strict)
 
 
-def _match_leaves(
-    owner: Any, tree: Any, leaf: type, api: str, noun: str, strict: bool
-) -> list[tuple[Any, Any, Any]]:
+def _match_leaves(owner: Any, tree: Any, leaf: type, api: str, noun: str, strict: bool) -> list[tuple[Any, Any, Any]]:
     found: list[tuple[Any, Any, Any]] = []
 
     def match(owner: Any, tree: Any, path: Path) -> None:
@@ -99,9 +95,7 @@ def _fail_type(api: str, noun: str, owner: Any, tree: Any, path: Path) -> NoRetu
     else:
         holds = f"{type(owner).__name__}, which is no {noun}"
     place = f"'{format_path(path)}'" if path else "the root"
-    raise ValueError(
-        f"[{api}] Received invalid type {type(tree).__name__} at {place}, where the module holds {holds}."
-    )
+    raise ValueError(f"[{api}] Received invalid type {type(tree).__name__} at {place}, where the module holds {holds}.")
 
 
 def nearest(name: str, names: Iterable[Any]) -> str:

@@ -42,9 +42,7 @@ def _scaled_and_shifted(layer: Module, normalised: mx.array, *inputs: mx.array) 
 
 def _check_features(api: str, x: mx.array, dims: int) -> None:
     if x.ndim < 1 or x.shape[-1] != dims:
-        raise ValueError(
-            f"[{api}] Expected {dims} features in the last axis, got an input of shape {x.shape}."
-        )
+        raise ValueError(f"[{api}] Expected {dims} features in the last axis, got an input of shape {x.shape}.")
 
 
 class LayerNorm(Module):
@@ -316,8 +314,7 @@ class BatchNorm(Module):
             count = x.size // self.num_features
             if count < 2:
                 raise ValueError(
-                    "[BatchNorm] Training needs more than one value for each channel, "
-                    f"got an input of shape {x.shape}."
+                    f"[BatchNorm] Training needs more than one value for each channel, got an input of shape {x.shape}."
                 )
             unbiased = variance * (count / (count - 1))
             self.running_mean = self._moved(self.running_mean, mean)

@@ -44,9 +44,7 @@ def _disjoint_windows(x: mx.array, kernel: list[int]) -> tuple[mx.array, tuple[i
     return windows, tuple(range(2, 2 * len(kernel) + 1, 2))
 
 
-def _overlapping_windows(
-    x: mx.array, kernel: list[int], stride: list[int]
-) -> tuple[mx.array, tuple[int, ...]]:
+def _overlapping_windows(x: mx.array, kernel: list[int], stride: list[int]) -> tuple[mx.array, tuple[int, ...]]:
     """Windows that may overlap: a strided slice of x for each position in the window, stacked.
 
     Slices have slices as their gradients, which every engine does well; gathering the windows by index
@@ -69,16 +67,11 @@ class _Pool(Module):
         super().__init__()
         api, spatial = type(self).__name__, self._spatial
         self._kernel_size = _numbers(api, "kernel_size", kernel_size, spatial, least=1)
-        self._stride = (
-            self._kernel_size if stride is None else _numbers(api, "stride", stride, spatial, least=1)
-        )
+        self._stride = self._kernel_size if stride is None else _numbers(api, "stride", stride, spatial, least=1)
         self._padding = _numbers(api, "padding", padding, spatial, least=0)
 
     def _extra_repr(self) -> str:
-        return (
-            f"kernel_size={tuple(self._kernel_size)}, stride={tuple(self._stride)}, "
-            f"padding={tuple(self._padding)}"
-        )
+        return f"kernel_size={tuple(self._kernel_size)}, stride={tuple(self._stride)}, padding={tuple(self._padding)}"
 
     def _pool(
         self, x: mx.array, reduce: Callable[[mx.array, tuple[int, ...]], mx.array], padding_value: float

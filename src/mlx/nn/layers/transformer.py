@@ -277,14 +277,10 @@ class Transformer(Module):
         super().__init__()
         settings = (dims, num_heads, mlp_dims, dropout, activation, norm_first, checkpoint)
         self.encoder = (
-            custom_encoder
-            if custom_encoder is not None
-            else TransformerEncoder(num_encoder_layers, *settings)
+            custom_encoder if custom_encoder is not None else TransformerEncoder(num_encoder_layers, *settings)
         )
         self.decoder = (
-            custom_decoder
-            if custom_decoder is not None
-            else TransformerDecoder(num_decoder_layers, *settings)
+            custom_decoder if custom_decoder is not None else TransformerDecoder(num_decoder_layers, *settings)
         )
 
     def __call__(
