@@ -4,3 +4,10 @@ from mlx.ops.elementwise import *
 from mlx.ops.products import *
 from mlx.ops.reductions import *
 from mlx.ops.shape import *
+from mlx.ops.creation import *
+from mlx.ops.diagonals import *
+from mlx.ops.joining import *
+from mlx.ops.padding import *
+from mlx.ops.ranges import *
+from mlx.ops.views import *
+from mlx.ops.windows import *

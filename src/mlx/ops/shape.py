@@ -11,7 +11,7 @@ from mlx.arrays.operands import node_of
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape
 from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.shape_arguments import array_node, axes_within, axis_within, extents, integers
+from mlx.ops.shape_arguments import array_node, axes_within, axis_within, checked_extent, extents, integers
 from mlx.primitives import shape as primitives
 
 __all__ = [
@@ -35,18 +35,18 @@ __all__ = [
 
 
 def _complete(shape: Shape, size: int, function: str) -> Shape:
-    """`shape` for `size` elements, with its -1 (if any) replaced by the extent that follows from the others."""
+    """`shape` for `size` elements, a -1 in it replaced by the extent that follows from the others."""
     if -1 in shape:
         known = -prod(shape)
         if shape.count(-1) > 1:
             raise ValueError(f"[{function}] Can only infer one dimension, got shape {shape}.")
         if known == 0:
-            raise ValueError(
-                f"[{function}] Cannot infer the dimension -1 of an empty array in shape {shape}."
-            )
+            raise ValueError(f"[{function}] Cannot infer the dimension -1 of an empty array in shape {shape}.")
         if known > 0 and size % known == 0:
             return tuple(size // known if extent == -1 else extent for extent in shape)
     if prod(shape) != size or (shape and min(shape) < 0):
+        for extent in shape:
+            checked_extent(extent, function)
         raise ValueError(f"[{function}] Cannot reshape array of size {size} into shape {shape}.")
     return shape
 
@@ -80,7 +80,7 @@ def flatten(a: array, /, start_axis: int = 0, end_axis: int = -1, *, stream: Str
 
     Args:
         a: array of any shape and dtype. One without axes becomes an array of one element.
-        start_axis: the first axis, negative counted from the end. Values before the first axis mean the first.
+        start_axis: the first axis, negative counted from the end; before the first axis means the first.
         end_axis: the last axis, likewise.
 
     Returns:
@@ -206,9 +206,7 @@ def matrix_transpose(a: array, /, *, stream: StreamOrDevice = None) -> array:
     """
     x = array_node(a, "matrix_transpose")
     if x.ndim < 2:
-        raise ValueError(
-            f"[matrix_transpose] Input array must have at least 2 dimensions, got shape {x.shape}."
-        )
+        raise ValueError(f"[matrix_transpose] Input array must have at least 2 dimensions, got shape {x.shape}.")
     return wrap(_exchange(x, x.ndim - 2, x.ndim - 1))
 
 
@@ -318,9 +316,7 @@ def squeeze(a: array, /, axis: int | Sequence[int] | None = None, *, stream: Str
     axes = axes_within(axis, x.ndim, "squeeze")
     for one in axes:
         if x.shape[one] != 1:
-            raise ValueError(
-                f"[squeeze] Cannot squeeze axis {one} with size {x.shape[one]} which is not equal to 1."
-            )
+            raise ValueError(f"[squeeze] Cannot squeeze axis {one} with size {x.shape[one]} which is not equal to 1.")
     return wrap(primitives.reshape(x, primitives.reduced_shape(x.shape, axes, False)))
 
 

@@ -1,4 +1,4 @@
-"""What the functions of shape, joining and creation share for checking arguments: arrays, integers and axes."""
+"""What the functions of shape, joining and creation share for checking arguments: arrays, integers, axes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any
 
+from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node
 
 
@@ -15,15 +16,17 @@ def array_node(a: Any, function: str, argument: str = "a") -> Node:
     if type(node) is Node:
         return node
     raise TypeError(
-        f"[{function}] {argument} must be an mx.array, got {type(a).__name__}. Convert it with mx.array first."
+        f"[{function}] {argument} must be an mx.array, got {type(a).__name__}; convert it with mx.array first."
     )
 
 
 def array_nodes(arrays: Any, function: str) -> list[Node]:
-    """The nodes of a sequence of arrays; TypeError for anything else."""
-    if not isinstance(arrays, list | tuple):
-        raise TypeError(f"[{function}] arrays must be a list of arrays, got {type(arrays).__name__}.")
-    return [array_node(a, function, f"arrays[{i}]") for i, a in enumerate(arrays)]
+    """The nodes of a sequence of arrays (an array is one of its subarrays); TypeError for anything else."""
+    try:
+        members = list(arrays)
+    except TypeError:
+        raise TypeError(f"[{function}] arrays must be a list of arrays, got {type(arrays).__name__}.") from None
+    return [array_node(a, function, f"arrays[{i}]") for i, a in enumerate(members)]
 
 
 def integers(values: Sequence[int], function: str, argument: str) -> tuple[int, ...]:
@@ -47,11 +50,22 @@ def one_integer(value: int, function: str, argument: str) -> int:
         raise TypeError(f"[{function}] {argument} must be an int, got {value!r}.") from None
 
 
+LARGEST_EXTENT = 2**31 - 1
+
+
+def checked_extent(extent: int, function: str) -> int:
+    """An extent; OverflowError where it needs more than 32 bits."""
+    if -LARGEST_EXTENT - 1 <= extent <= LARGEST_EXTENT:
+        return extent
+    raise OverflowError(f"[{function}] Shape dimension {extent} is outside the supported range of 32-bit integers.")
+
+
 def extents(shape: int | Sequence[int], function: str) -> tuple[int, ...]:
-    """A shape; ValueError for a negative extent."""
+    """A shape; ValueError for a negative extent, OverflowError for one of more than 32 bits."""
     wanted = one_or_more_integers(shape, function, "shape")
     for extent in wanted:
-        if extent < 0:
+        if not 0 <= extent <= LARGEST_EXTENT:
+            checked_extent(extent, function)
             raise ValueError(f"[{function}] Negative dimensions not allowed, got shape {wanted}.")
     return wanted
 
@@ -70,3 +84,10 @@ def axes_within(axis: int | Sequence[int], ndim: int, function: str) -> tuple[in
     if len(set(axes)) != len(axes):
         raise ValueError(f"[{function}] Received duplicate axes {axis}.")
     return axes
+
+
+def dtype_argument(dtype: Any, function: str) -> Dtype:
+    """A dtype; TypeError for anything else."""
+    if isinstance(dtype, Dtype):
+        return dtype
+    raise TypeError(f"[{function}] dtype must be a Dtype such as mx.float32, got {dtype!r}.")

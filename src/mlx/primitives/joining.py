@@ -27,9 +27,7 @@ def _part(i: int, g: Node, out: Node, inputs: Sequence[Node], axis: int) -> Node
     return SLICE(g, starts, inputs[i].shape, (1,) * ndim)
 
 
-def _concatenate_tangent(
-    tangents: Sequence[Node | None], out: Node, inputs: Sequence[Node], axis: int
-) -> Node:
+def _concatenate_tangent(tangents: Sequence[Node | None], out: Node, inputs: Sequence[Node], axis: int) -> Node:
     moving = [zeros(x.shape, x.dtype) if t is None else t for t, x in zip(tangents, inputs, strict=True)]
     return CONCATENATE(moving, axis)
 
@@ -76,9 +74,7 @@ def _opposite(x: Node, shifts: tuple[int, ...], axes: tuple[int, ...]) -> tuple[
     return tuple(-shift % x.shape[axis] if shift else 0 for shift, axis in zip(shifts, axes, strict=True))
 
 
-def _batch_roll(
-    inputs: Sequence[Node], dims: Dims, shifts: tuple[int, ...], axes: tuple[int, ...]
-) -> tuple[Node, int]:
+def _batch_roll(inputs: Sequence[Node], dims: Dims, shifts: tuple[int, ...], axes: tuple[int, ...]) -> tuple[Node, int]:
     return ROLL(batch_to_front(inputs[0], dims[0], 1), shifts, tuple(axis + 1 for axis in axes)), 0
 
 

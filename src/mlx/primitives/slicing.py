@@ -1,8 +1,8 @@
-"""Slices: reading one, placing one in a constant, writing one into an array, at starts known while recording or not.
+"""Slices at starts given as numbers: reading one, placing one in a constant, writing one into an array; and flips.
 
-Starts, sizes and strides have an entry for every axis. Starts are non-negative and strides positive: a slice that
-runs backwards is a flip of one that runs forwards. Starts given as numbers are dynamic parameters, so that a loop
-over batches compiles once; starts given as an array have primitives of their own in `dynamic_slicing`.
+Starts, sizes and strides have an entry for every axis. Starts are non-negative and strides positive: a slice
+that runs backwards is a flip of one that runs forwards. Starts are dynamic parameters, so that a loop over
+batches compiles once; for starts given as an array see `dynamic_slicing`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,15 @@ Numbers = tuple[int, ...]
 def zeros(shape: Shape, dtype: Dtype) -> Node:
     """Zeros as a node, for rules."""
     return broadcast(scalar_node(0, dtype), shape)
+
+
+def slice_axis(x: Node, axis: int, start: int, size: int) -> Node:
+    """`size` elements along one axis, from `start` on."""
+    shape = x.shape
+    if size == shape[axis]:
+        return x
+    starts = (*(0,) * axis, start, *(0,) * (len(shape) - axis - 1))
+    return SLICE(x, starts, (*shape[:axis], size, *shape[axis + 1 :]), (1,) * len(shape))
 
 
 def place(x: Node, starts: Numbers, shape: Shape, strides: Numbers) -> Node:
@@ -123,9 +132,7 @@ def _pad_tangent(
     return PAD(moving, 0 if filling is None else filling, starts, shape, strides)
 
 
-def _batch_pad(
-    inputs: Sequence[Node], dims: Dims, starts: Numbers, shape: Shape, strides: Numbers
-) -> tuple[Node, int]:
+def _batch_pad(inputs: Sequence[Node], dims: Dims, starts: Numbers, shape: Shape, strides: Numbers) -> tuple[Node, int]:
     size = batch_size(inputs, dims)
     x = batch_to_front(inputs[0], dims[0], size)
     value = inputs[1]
@@ -160,9 +167,7 @@ def _slice_update(x: Any, update: Any, starts: Numbers, sizes: Numbers, strides:
     return out
 
 
-def _slice_update_xla(
-    xla: Any, x: Any, update: Any, starts: Sequence[Any], sizes: Numbers, strides: Numbers
-) -> Any:
+def _slice_update_xla(xla: Any, x: Any, update: Any, starts: Sequence[Any], sizes: Numbers, strides: Numbers) -> Any:
     lax = xla.lax
     if 0 in sizes:
         return x
