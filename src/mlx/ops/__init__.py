@@ -1,13 +1,19 @@
 """The public functions by family: they check arguments, promote dtypes, broadcast, and record primitives. No numerics."""
 
-from mlx.ops.elementwise import *
-from mlx.ops.products import *
-from mlx.ops.reductions import *
-from mlx.ops.shape import *
+from mlx.ops.arithmetic import *
+from mlx.ops.comparison import *
 from mlx.ops.creation import *
 from mlx.ops.diagonals import *
+from mlx.ops.elementwise import *
+from mlx.ops.exponential import *
 from mlx.ops.joining import *
+from mlx.ops.logical import *
 from mlx.ops.padding import *
+from mlx.ops.products import *
 from mlx.ops.ranges import *
+from mlx.ops.reductions import *
+from mlx.ops.rounding import *
+from mlx.ops.shape import *
+from mlx.ops.trigonometric import *
 from mlx.ops.views import *
 from mlx.ops.windows import *

@@ -1,19 +1,48 @@
-"""Arithmetic: sums, products, quotients, powers, extrema, rounding and sign; and the operators of nodes."""
+"""Arithmetic: sums, products, quotients, comparisons, extrema, sign, modulus and powers; and the operators of nodes.
+
+Rounding and what is built on it (floor division, remainder) lives in `rounding`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlx.ir.node import Node
-from mlx.ir.primitive import SCALAR, scalar_node
-from mlx.primitives.elementwise import DEAD, SELECT, Elementwise, boolean, conjugate, real_part_dtype, weigh
+from mlx.ir.primitive import SCALAR, Primitive, scalar_node
+from mlx.primitives.complex import REAL
+from mlx.primitives.elementwise import SELECT, Elementwise, boolean, conjugate, real_part_dtype, weigh
+from mlx.primitives.shape import broadcast
+from mlx.primitives.structure import cast
 
-ADD = Elementwise("add", 2, np.add, "add", (1, 1))
-SUBTRACT = Elementwise("subtract", 2, np.subtract, "sub", (1, -1))
+# ---------------------------------------------------------------------- the four operations
+
+
+def _or_on_booleans(function: str, on_booleans: str) -> Callable[..., Any]:
+    """Lowering of a function of numbers that XLA does not define on booleans."""
+
+    def lowered(xla: Any, a: Any, b: Any) -> Any:
+        return getattr(xla.lax, on_booleans if a.dtype == bool else function)(a, b)
+
+    return lowered
+
+
+def _subtract(a: Any, b: Any) -> Any:
+    return np.logical_xor(a, b) if a.dtype == bool else np.subtract(a, b)
+
+
+ADD = Elementwise("add", 2, np.add, _or_on_booleans("add", "bitwise_or"), (1, 1))
+SUBTRACT = Elementwise("subtract", 2, _subtract, _or_on_booleans("sub", "bitwise_xor"), (1, -1))
 NEGATIVE = Elementwise("negative", 1, np.negative, "neg", (-1,))
-MULTIPLY = Elementwise("multiply", 2, np.multiply, "mul", (lambda out, a, b: b, lambda out, a, b: a))
+MULTIPLY = Elementwise(
+    "multiply",
+    2,
+    np.multiply,
+    _or_on_booleans("mul", "bitwise_and"),
+    (lambda out, a, b: b, lambda out, a, b: a),
+)
 
 
 def reciprocal(x: Node) -> Node:
@@ -42,12 +71,29 @@ def _bind_operators() -> None:
 
 _bind_operators()
 
+# ---------------------------------------------------------------------- comparisons and extrema
+
+
+def _ordered(function: str, strictly: str) -> Callable[..., Any]:
+    """Lowering of a comparison; complex numbers are ordered by real part, then by imaginary part."""
+
+    def lowered(xla: Any, a: Any, b: Any) -> Any:
+        lax = xla.lax
+        compare = getattr(lax, function)
+        if a.dtype.kind != "c":
+            return compare(a, b)
+        real_a, real_b = lax.real(a), lax.real(b)
+        return getattr(lax, strictly)(real_a, real_b) | ((real_a == real_b) & compare(lax.imag(a), lax.imag(b)))
+
+    return lowered
+
+
 EQUAL = Elementwise("equal", 2, np.equal, "eq", dtype=boolean)
 NOT_EQUAL = Elementwise("not_equal", 2, np.not_equal, "ne", dtype=boolean)
-LESS = Elementwise("less", 2, np.less, "lt", dtype=boolean)
-LESS_EQUAL = Elementwise("less_equal", 2, np.less_equal, "le", dtype=boolean)
-GREATER = Elementwise("greater", 2, np.greater, "gt", dtype=boolean)
-GREATER_EQUAL = Elementwise("greater_equal", 2, np.greater_equal, "ge", dtype=boolean)
+LESS = Elementwise("less", 2, np.less, _ordered("lt", "lt"), dtype=boolean)
+LESS_EQUAL = Elementwise("less_equal", 2, np.less_equal, _ordered("le", "lt"), dtype=boolean)
+GREATER = Elementwise("greater", 2, np.greater, _ordered("gt", "gt"), dtype=boolean)
+GREATER_EQUAL = Elementwise("greater_equal", 2, np.greater_equal, _ordered("ge", "gt"), dtype=boolean)
 
 
 def indicator(condition: Node, like: Node) -> Node:
@@ -55,34 +101,173 @@ def indicator(condition: Node, like: Node) -> Node:
     return SELECT(condition, scalar_node(1, like.dtype), scalar_node(0, like.dtype))
 
 
+def _extremum(function: Any, better: Any) -> Callable[..., Any]:
+    def kernel(a: Any, b: Any) -> Any:
+        return function(a, b) if a.dtype.kind != "c" else np.where(np.isnan(a) | better(a, b), a, b)
+
+    return kernel
+
+
+def _lowered_extremum(function: str, better: str) -> Callable[..., Any]:
+    better_than = _ordered(better, better)
+
+    def lowered(xla: Any, a: Any, b: Any) -> Any:
+        if a.dtype.kind != "c":
+            return getattr(xla.lax, function)(a, b)
+        return xla.lax.select((a != a) | better_than(xla, a, b), a, b)
+
+    return lowered
+
+
 # At a tie the second input gets the whole cotangent.
 MAXIMUM = Elementwise(
     "maximum",
     2,
-    np.maximum,
-    "max",
+    _extremum(np.maximum, np.greater),
+    _lowered_extremum("max", "gt"),
     (lambda out, a, b: indicator(GREATER(a, b), a), lambda out, a, b: indicator(LESS_EQUAL(a, b), b)),
 )
 MINIMUM = Elementwise(
     "minimum",
     2,
-    np.minimum,
-    "min",
+    _extremum(np.minimum, np.less),
+    _lowered_extremum("min", "lt"),
     (lambda out, a, b: indicator(LESS(a, b), a), lambda out, a, b: indicator(GREATER_EQUAL(a, b), b)),
 )
 
+# ---------------------------------------------------------------------- sign and modulus
+
 
 def _sign(x: Any) -> Any:
-    return np.sign(x)
+    if x.dtype.kind == "c":
+        return np.sign(x)
+    positive = np.greater(x, 0).astype(x.dtype)
+    return positive if x.dtype.kind == "u" else positive - np.less(x, 0).astype(x.dtype)
 
 
-SIGN = Elementwise("sign", 1, _sign, "sign", (None,))
-ABS = Elementwise("abs", 1, np.abs, "abs", (lambda out, x: SIGN(x),), dtype=real_part_dtype)
+def _sign_xla(xla: Any, x: Any) -> Any:
+    if x.dtype.kind in "uc":
+        return xla.lax.sign(x)
+    return (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)  # 0 for NaN
+
+
+def _sign_cotangent(g: Node, out: Node, z: Node) -> Node | None:
+    """Zero for real numbers. z / |z| turns by the part of its argument's change that is perpendicular to it."""
+    if not z.dtype.is_complex:
+        return None
+    along = cast(REAL(conjugate(out) * g), z.dtype)
+    return weigh(g - out * along, cast(1.0 / ABS(z), z.dtype))
+
+
+SIGN = Elementwise(
+    "sign",
+    1,
+    _sign,
+    _sign_xla,
+    vjp=(_sign_cotangent,),
+    jvp=lambda tangents, out, z: _sign_cotangent(tangents[0], out, z),  # the derivative is symmetric
+)
+
+
+def _abs_cotangent(g: Node, out: Node, z: Node) -> Node:
+    return weigh(cast(g, z.dtype), SIGN(z))
+
+
+def _abs_tangent(tangents: Sequence[Node], out: Node, z: Node) -> Node:
+    tangent = weigh(tangents[0], conjugate(SIGN(z)))
+    return REAL(tangent) if z.dtype.is_complex else tangent
+
+
+ABS = Elementwise(
+    "abs",
+    1,
+    np.abs,
+    lambda xla, x: x if x.dtype.kind in "bu" else xla.lax.abs(x),
+    dtype=real_part_dtype,
+    vjp=(_abs_cotangent,),
+    jvp=_abs_tangent,
+)
+
+# ---------------------------------------------------------------------- powers
+
 SQUARE = Elementwise("square", 1, np.square, "square", (lambda out, x: x * 2,))
 SQRT = Elementwise("sqrt", 1, np.sqrt, "sqrt", (lambda out, x: 0.5 / out,), nanoseconds=1.0)
-RSQRT = Elementwise(
-    "rsqrt", 1, lambda x: 1 / np.sqrt(x), "rsqrt", (lambda out, x: -0.5 * (out / x),), nanoseconds=1.5
+RSQRT = Elementwise("rsqrt", 1, lambda x: 1 / np.sqrt(x), "rsqrt", (lambda out, x: -0.5 * (out / x),), nanoseconds=1.5)
+
+
+def integer_power(x: Node, n: int) -> Node:
+    """`x` to a power known while recording, so that its derivative n x**(n - 1) holds at every x and to any order."""
+    if n == 0:
+        return broadcast(scalar_node(1, x.dtype), x.shape)
+    if n == 1:
+        return x
+    if n == 2:
+        return SQUARE(x)
+    if n == -1:
+        return reciprocal(x)
+    return INTEGER_POWER(x, n)
+
+
+def _integer_power(x: Any, n: int) -> Any:
+    power = None
+    square = x
+    for bit in reversed(bin(abs(n))[2:]):
+        if bit == "1":
+            power = square if power is None else power * square
+        square = np.square(square)
+    return power if n > 0 else np.reciprocal(power)
+
+
+def _integer_power_cotangent(g: Node, out: Node, x: Node, n: int) -> Node:
+    return weigh(g, conjugate(integer_power(x, n - 1) * n))
+
+
+def _integer_power_tangent(tangents: Sequence[Node], out: Node, x: Node, n: int) -> Node:
+    return weigh(tangents[0], integer_power(x, n - 1) * n)
+
+
+INTEGER_POWER = Primitive(
+    "integer_power",
+    arity=1,
+    shape=lambda x, n: (x.shape, x.dtype),
+    kernel=_integer_power,
+    lower=lambda xla, x, n: xla.lax.integer_pow(x, n),
+    vjp=(_integer_power_cotangent,),
+    jvp=_integer_power_tangent,
+    batch=lambda inputs, dims, n: (INTEGER_POWER(inputs[0], n), dims[0]),
+    nanoseconds=1.5,
 )
+
+
+def _power(a: Any, b: Any) -> Any:
+    if a.dtype == bool:
+        return a | ~b
+    if a.dtype.kind == "i":
+        return np.where(b < 0, np.zeros_like(b), np.power(a, np.maximum(b, 0)))
+    return np.power(a, b)
+
+
+def _power_xla(xla: Any, a: Any, b: Any) -> Any:
+    if a.dtype.kind == "b":
+        return a | ~b
+    if a.dtype.kind in "iu":
+        return _power_of_integers(xla, a, b)
+    if a.dtype.kind == "c":  # XLA knows no 0 ** 0 here
+        return xla.lax.select(b == 0, xla.jnp.ones_like(a), xla.lax.pow(a, b))
+    return xla.lax.pow(a, b)
+
+
+def _power_of_integers(xla: Any, a: Any, b: Any) -> Any:
+    """By squaring, modulo the width; 0 for a negative exponent."""
+    power = xla.jnp.ones_like(a)
+    zero = xla.jnp.zeros_like(a)
+    negative, rest = b < 0, b
+    for _ in range(8 * a.dtype.itemsize):
+        odd = (rest & xla.jnp.ones_like(b)) != 0
+        power = xla.lax.select(odd, power * a, power)
+        a = a * a
+        rest = rest >> xla.jnp.ones_like(b)
+    return xla.lax.select(negative, zero, power)
 
 
 def _power_exponent(out: Node, a: Node, b: Node) -> Node:
@@ -96,8 +281,8 @@ def _power_exponent(out: Node, a: Node, b: Node) -> Node:
 POWER = Elementwise(
     "power",
     2,
-    np.power,
-    "pow",
+    _power,
+    _power_xla,
     (lambda out, a, b: weigh(b, POWER(a, b - 1)), _power_exponent),
     nanoseconds=10.0,
 )

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlx.ir.dtypes import Dtype, bool_, float32
 from mlx.ir.node import Node, Shape
-from mlx.ir.primitive import SCALAR, Primitive, broadcast_shape
+from mlx.ir.primitive import SCALAR, Primitive, Rule, broadcast_shape
 from mlx.primitives.shape import align_batches, broadcast, unbroadcast
 
 Partial = Callable[..., Node] | float | None
@@ -46,19 +46,25 @@ class Elementwise(Primitive):
         partials: Sequence[Partial] | None = None,
         *,
         dtype: Callable[..., Dtype] = same_dtype,
+        vjp: Sequence[Rule | None] | None = None,
+        jvp: Rule | None = None,
         nanoseconds: float = 0.5,
         moves_data: bool = False,
     ) -> None:
+        """Declare it; `vjp` and `jvp` replace the partials of a function that is not holomorphic in a complex input."""
         if isinstance(lower, str):
             lower = _lax_function(lower)
+        if partials is not None:
+            vjp = tuple(_cotangent_rule(i, d) for i, d in enumerate(partials))
+            jvp = self._tangent
         super().__init__(
             name,
             arity=arity,
             shape=self._shape,
             kernel=kernel,
             lower=lower if arity == 1 else _broadcasting(lower),
-            vjp=None if partials is None else tuple(_cotangent_rule(i, d) for i, d in enumerate(partials)),
-            jvp=None if partials is None else self._tangent,
+            vjp=vjp,
+            jvp=jvp,
             batch=self._batch,
             nanoseconds=nanoseconds,
             moves_data=moves_data,

@@ -1,14 +1,83 @@
-"""Exponentials, logarithms, trigonometric and hyperbolic functions, the sigmoid and the error function."""
+"""Exponentials, logarithms and the sigmoid. Hyperbolic functions live in `trigonometric`, erf in `error_function`."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
-from mlx.primitives.arithmetic import RSQRT, SQUARE
-from mlx.primitives.elementwise import Elementwise
+from mlx.ir.node import Node
+from mlx.primitives.arithmetic import EQUAL
+from mlx.primitives.bitwise import LOGICAL_AND
+from mlx.primitives.classification import ISNAN
+from mlx.primitives.elementwise import SELECT, Elementwise
 
 EXP = Elementwise("exp", 1, np.exp, "exp", (lambda out, x: out,), nanoseconds=2.0)
+EXPM1 = Elementwise("expm1", 1, np.expm1, "expm1", (lambda out, x: out + 1,), nanoseconds=8.0)
 LOG = Elementwise("log", 1, np.log, "log", (lambda out, x: 1.0 / x,), nanoseconds=2.0)
-SIN = Elementwise("sin", 1, np.sin, "sin", (lambda out, x: COS(x),), nanoseconds=4.0)
-COS = Elementwise("cos", 1, np.cos, "cos", (lambda out, x: -SIN(x),), nanoseconds=4.0)
-TANH = Elementwise("tanh", 1, np.tanh, "tanh", (lambda out, x: 1.0 - SQUARE(out),), nanoseconds=4.0)
+LOG1P = Elementwise("log1p", 1, np.log1p, "log1p", (lambda out, x: 1.0 / (x + 1.0),), nanoseconds=8.0)
+
+
+def _logarithm(name: str, kernel: Any, base: float) -> Elementwise:
+    scale = 1.0 / math.log(base)
+    return Elementwise(
+        name,
+        1,
+        kernel,
+        lambda xla, x: xla.lax.log(x) * xla.jnp.asarray(scale, x.dtype),
+        (lambda out, x: scale / x,),
+        nanoseconds=4.0,
+    )
+
+
+LOG2 = _logarithm("log2", np.log2, 2.0)
+LOG10 = _logarithm("log10", np.log10, 10.0)
+
+SIGMOID = Elementwise(
+    "sigmoid",
+    1,
+    lambda x: 1 / (1 + np.exp(-x)),  # exp overflows to infinity, of which 0 is the right reciprocal
+    "logistic",
+    (lambda out, x: out * (1.0 - out),),
+    nanoseconds=4.0,
+)
+
+
+def _logaddexp(a: Any, b: Any) -> Any:
+    if a.dtype.kind != "c":
+        return np.logaddexp(a, b)
+    swapped = a.real < b.real
+    larger, smaller = np.where(swapped, b, a), np.where(swapped, a, b)
+    return larger + np.log1p(np.exp(smaller - larger))
+
+
+def _logaddexp_xla(xla: Any, a: Any, b: Any) -> Any:
+    lax = xla.lax
+    if a.dtype.kind == "c":
+        swapped = lax.real(a) < lax.real(b)
+        larger, smaller = lax.select(swapped, b, a), lax.select(swapped, a, b)
+        return larger + lax.log1p(lax.exp(smaller - larger))
+    difference = a - b
+    sum_of_infinities = a + b  # equal infinities and NaN, where there is no difference
+    finite = lax.max(a, b) + lax.log1p(lax.exp(-lax.abs(difference)))
+    return lax.select(difference != difference, sum_of_infinities, finite)
+
+
+def _share(out: Node, a: Node, b: Node) -> Node:
+    """exp(a) / (exp(a) + exp(b)); one half between equal infinities."""
+    difference = a - b
+    if a.dtype.is_complex:
+        return EXP(a - out)
+    tie = LOGICAL_AND(EQUAL(a, b), ISNAN(difference))
+    return SIGMOID(SELECT(tie, 0, difference))
+
+
+LOGADDEXP = Elementwise(
+    "logaddexp",
+    2,
+    _logaddexp,
+    _logaddexp_xla,
+    (_share, lambda out, a, b: _share(out, b, a)),
+    nanoseconds=15.0,
+)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlx.ir.dtypes import Dtype
+from mlx.ir.dtypes import Dtype, bool_, int64, uint32, uint64
 from mlx.ir.node import Node
 from mlx.ir.primitive import Primitive
 
@@ -49,7 +49,45 @@ def cast(x: Node, dtype: Dtype) -> Node:
 
 
 def _cast_kernel(x: Any, dtype: Dtype) -> Any:
-    return np.asarray(x).astype(dtype.numpy)
+    x = np.asarray(x)
+    if x.dtype.kind == "c" and not dtype.is_complex and dtype is not bool_:
+        x = x.real
+    if dtype.is_integer and x.dtype.kind in "fV":
+        return _float_to_integer(np, x, dtype)
+    return x.astype(dtype.numpy)
+
+
+def _cast_xla(xla: Any, x: Any, dtype: Dtype) -> Any:
+    if dtype is bool_:
+        return x != 0
+    if x.dtype.kind == "c" and not dtype.is_complex:
+        x = xla.lax.real(x)
+    if dtype.is_integer and x.dtype.kind in "fV":
+        return _float_to_integer(xla.jnp, x, dtype)
+    return x.astype(dtype.numpy)
+
+
+def _float_to_integer(library: Any, x: Any, dtype: Dtype) -> Any:
+    """Truncated as a 64-bit x86 processor does it; `library` is NumPy or its counterpart on XLA.
+
+    Types of 32 bits and less wrap what a conversion to int32 (uint32: int64) gives; NaN and what that cannot hold become
+    its smallest number.
+    """
+    if x.dtype.itemsize == 2:
+        x = x.astype(np.float32)
+    if dtype is uint64:
+        large = x >= 2.0**63
+        low = _to_signed(library, library.where(large, x - np.asarray(2.0**63, x.dtype), x), np.int64)
+        return low.astype(np.uint64) ^ (large.astype(np.uint64) << np.uint64(63))
+    wide = np.int64 if dtype is int64 or dtype is uint32 else np.int32
+    return _to_signed(library, x, wide).astype(dtype.numpy)
+
+
+def _to_signed(library: Any, x: Any, wide: Any) -> Any:
+    lowest = np.iinfo(wide).min
+    bound = np.asarray(lowest, x.dtype)
+    fits = (x >= bound) & (x < -bound)
+    return library.where(fits, library.where(fits, x, np.zeros_like(bound)).astype(wide), np.asarray(lowest, wide))
 
 
 def _cast_cotangent(g: Node, out: Node, x: Node, dtype: Dtype) -> Node | None:
@@ -66,7 +104,7 @@ CAST = Primitive(
     arity=1,
     shape=lambda x, dtype: (x.shape, dtype),
     kernel=_cast_kernel,
-    lower=lambda xla, x, dtype: x.astype(dtype.numpy),
+    lower=_cast_xla,
     vjp=(_cast_cotangent,),
     jvp=_cast_tangent,
     batch=lambda inputs, dims, dtype: (CAST(inputs[0], dtype), dims[0]),

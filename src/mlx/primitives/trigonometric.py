@@ -1,0 +1,57 @@
+"""Trigonometric and hyperbolic functions and their inverses, for real and complex numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlx.ir.node import Node
+from mlx.primitives.arithmetic import RSQRT, SQUARE
+from mlx.primitives.elementwise import Elementwise
+
+
+def _complement(x: Node) -> Node:
+    """1 - x**2, without cancellation near 1."""
+    return (1.0 - x) * (1.0 + x)
+
+
+SIN = Elementwise("sin", 1, np.sin, "sin", (lambda out, x: COS(x),), nanoseconds=4.0)
+COS = Elementwise("cos", 1, np.cos, "cos", (lambda out, x: -SIN(x),), nanoseconds=4.0)
+TAN = Elementwise("tan", 1, np.tan, "tan", (lambda out, x: 1.0 + SQUARE(out),), nanoseconds=12.0)
+
+ARCSIN = Elementwise("arcsin", 1, np.arcsin, "asin", (lambda out, x: RSQRT(_complement(x)),), nanoseconds=8.0)
+ARCCOS = Elementwise("arccos", 1, np.arccos, "acos", (lambda out, x: -RSQRT(_complement(x)),), nanoseconds=8.0)
+ARCTAN = Elementwise("arctan", 1, np.arctan, "atan", (lambda out, x: 1.0 / (1.0 + SQUARE(x)),), nanoseconds=10.0)
+
+
+def _squared_distance(a: Node, b: Node) -> Node:
+    return SQUARE(a) + SQUARE(b)
+
+
+ARCTAN2 = Elementwise(
+    "arctan2",
+    2,
+    np.arctan2,
+    "atan2",
+    (
+        lambda out, a, b: b / _squared_distance(a, b),
+        lambda out, a, b: -(a / _squared_distance(a, b)),
+    ),
+    nanoseconds=20.0,
+)
+
+SINH = Elementwise("sinh", 1, np.sinh, "sinh", (lambda out, x: COSH(x),), nanoseconds=8.0)
+COSH = Elementwise("cosh", 1, np.cosh, "cosh", (lambda out, x: SINH(x),), nanoseconds=8.0)
+TANH = Elementwise("tanh", 1, np.tanh, "tanh", (lambda out, x: 1.0 - SQUARE(out),), nanoseconds=4.0)
+
+ARCSINH = Elementwise("arcsinh", 1, np.arcsinh, "asinh", (lambda out, x: RSQRT(1.0 + SQUARE(x)),), nanoseconds=15.0)
+ARCCOSH = Elementwise(
+    "arccosh",
+    1,
+    np.arccosh,
+    "acosh",
+    (
+        lambda out, x: RSQRT(x - 1.0) * RSQRT(x + 1.0),
+    ),  # the branch of the product of roots, not of their product's root
+    nanoseconds=15.0,
+)
+ARCTANH = Elementwise("arctanh", 1, np.arctanh, "atanh", (lambda out, x: 1.0 / _complement(x),), nanoseconds=15.0)
