@@ -28,11 +28,11 @@ class Buffer:
 
     __slots__ = ("device", "host", "nbytes")
 
-    def __init__(self, host: np.ndarray[Any, Any] | None, device: Any = None) -> None:
+    def __init__(self, host: np.ndarray[Any, Any] | None, device: Any, nbytes: int) -> None:
         self.host = host
         self.device = device
-        self.nbytes: int = host.nbytes if host is not None else device.nbytes
-        meter.active += self.nbytes
+        self.nbytes = nbytes
+        meter.active += nbytes
         if meter.active > meter.peak:
             meter.peak = meter.active
 

@@ -137,7 +137,7 @@ _SCALARS_KEPT = 4096
 
 def data_node(host: np.ndarray[Any, Any], dtype: Dtype) -> Node:
     """A node that holds `host`, whose memory it takes over."""
-    return leaf(DATA, (), host.shape, dtype, Buffer(host))
+    return leaf(DATA, (), host.shape, dtype, Buffer(host, None, host.nbytes))
 
 
 def scalar_node(value: complex, dtype: Dtype) -> Node:
@@ -146,7 +146,7 @@ def scalar_node(value: complex, dtype: Dtype) -> Node:
     node = _scalars.get(key) if value else None  # 0.0 and -0.0 are equal but differ
     if node is None:
         host = np.array(value, dtype.numpy)
-        node = leaf(SCALAR, (host.item(),), (), dtype, Buffer(host))
+        node = leaf(SCALAR, (host.item(),), (), dtype, Buffer(host, None, 0))
         if value:
             if len(_scalars) >= _SCALARS_KEPT:
                 _scalars.clear()

@@ -89,7 +89,10 @@ def _store(plan: Plan, values: list[Any]) -> None:
     mine = recorder()
     first_open = mine.first_open_serial if mine.open_transforms else None
     for node, value in zip(plan.outputs, values, strict=True):
-        node.value = Buffer(value) if isinstance(value, np.ndarray) else Buffer(None, value)
+        if isinstance(value, np.ndarray):
+            node.value = Buffer(value, None, value.nbytes)
+        else:
+            node.value = Buffer(None, value, node.nbytes)
         if first_open is not None and node.serial >= first_open:
             mine.evaluated_inside.append(node)
         else:
