@@ -154,7 +154,21 @@ def _plan(roots: list[Node] | None) -> Plan | None:
     if not selected:
         return None
     selected.reverse()
-    return _number(selected, held)
+    plan = _number(selected, held)
+    unknown = [leaf for leaf in plan.leaves if leaf.value is None]
+    if unknown:
+        plan.release()
+        mine.pending = _in_order(selected + mine.pending)
+        for node in unknown:
+            if node.primitive is PLACEHOLDER:
+                _refuse(node)
+        _adopt_foreign(unknown, mine.pending)
+        return _plan(roots)
+    return plan
+
+
+def _in_order(nodes: list[Node]) -> list[Node]:
+    return sorted(nodes, key=lambda node: node.serial)
 
 
 def _forget_uses(nodes: list[Node]) -> None:
@@ -170,7 +184,7 @@ def _adopt_foreign(roots: list[Node], pending: list[Node]) -> None:
     missing = [root for root in roots if root not in known]
     if missing:
         pending.extend(node for node in ancestors(missing) if node.value is None and node not in known)
-        pending.sort(key=lambda node: node.serial)
+        pending[:] = _in_order(pending)
 
 
 def _sweep(pending: list[Node]) -> tuple[list[Node], set[Node]]:
