@@ -29,6 +29,7 @@ class Case:
         reference: the same function on NumPy arrays (computed in the dtype's own arithmetic, or wider).
         label: tells cases of one primitive apart.
         second: whether the second derivative exists and is checked.
+        batched: whether the function can be mapped over its arrays (it does not look at their values).
         smooth: an additional relative tolerance for the engines' comparison (transcendental functions differ).
     """
 
@@ -42,6 +43,7 @@ class Case:
     label: str = ""
     second: bool = True
     smooth: float = 0.0
+    batched: bool = True
 
     def __str__(self) -> str:
         return f"{self.primitive}-{self.label}" if self.label else self.primitive

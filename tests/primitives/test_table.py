@@ -111,6 +111,65 @@ def test_first_and_second_derivatives(case: Case, engine: str) -> None:
         assert second == pytest.approx(expected, rel=2e-6, abs=2e-6)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("case", DIFFERENTIABLE, ids=str)
+def test_forward_mode_is_the_transpose_of_reverse_mode(case: Case, engine: str) -> None:
+    inputs = arrays_of(case)
+
+    def function(*moving: Any) -> Any:
+        full = list(inputs)
+        for i, x in zip(case.wrt, moving, strict=True):
+            full[i] = x
+        return case.function(*full)
+
+    points = [np.asarray(case.inputs[i], np.float64) for i in case.wrt]
+    moving = [mx.array(x, mx.float64) for x in points]
+    tangents = [mx.array(v, mx.float64) for v in directions(points, 3)]
+    with mx.engine(engine):
+        (output,), (pushed,) = mx.jvp(function, moving, tangents)
+        assert pushed.shape == output.shape
+        assert pushed.dtype == output.dtype
+        cotangent = mx.array(np.random.default_rng(4).uniform(0.5, 1.5, output.shape), mx.float64)
+        if output.dtype == mx.complex64:
+            pytest.skip("the pairing of complex numbers is tested with the complex functions")
+        _, pulled = mx.vjp(function, moving, [cotangent])
+        forward = (cotangent * pushed).sum().item()
+        backward = sum((p * t).sum().item() for p, t in zip(pulled, tangents, strict=True))
+    assert forward == pytest.approx(backward, rel=1e-9, abs=1e-9)
+
+
+def stacked(case: Case, axis: int) -> tuple[list[Any], list[list[Any]], list[int | None]]:
+    """Arguments with a batch of two along a new axis, the two lists of arguments, and the axes."""
+    entries: list[list[Any]] = [[], []]
+    batched, axes = [], []
+    for i, x in enumerate(case.inputs):
+        if not isinstance(x, np.ndarray):
+            values, axes_i, joined = [x, x], None, x
+        else:
+            moved = x * 0.75 if i in case.wrt else x
+            values = [mx.array(x), mx.array(np.ascontiguousarray(moved).astype(x.dtype))]
+            axes_i = axis if axis == 0 or x.ndim == 0 else x.ndim
+            axes_i = 0 if x.ndim == 0 else axes_i
+            joined = mx.array(np.stack([x, np.asarray(moved).astype(x.dtype)], axis=axes_i))
+        entries[0].append(values[0])
+        entries[1].append(values[1])
+        batched.append(joined)
+        axes.append(axes_i)
+    return batched, entries, axes
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("case", [case for case in CASES if case.batched], ids=str)
+def test_batching_is_a_loop(case: Case, axis: int) -> None:
+    batched, entries, axes = stacked(case, axis)
+    if all(a is None for a in axes):
+        pytest.skip("nothing to map over")
+    with mx.engine("numpy"):
+        mapped = mx.vmap(case.function, in_axes=tuple(axes))(*batched)
+        looped = [numpy_of(case.function(*entry)) for entry in entries]
+    np.testing.assert_allclose(numpy_of(mapped), np.stack(looped), rtol=2e-5, atol=2e-5)
+
+
 def cast_inputs(case: Case, dtype: str) -> list[Any]:
     cast = range(len(case.inputs)) if case.cast is None else case.cast
     mx_dtype = getattr(mx, "bool_" if dtype == "bool" else dtype)
