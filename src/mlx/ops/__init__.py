@@ -17,3 +17,4 @@ from mlx.ops.shape import *
 from mlx.ops.trigonometric import *
 from mlx.ops.views import *
 from mlx.ops.windows import *
+from mlx.ops.slices import *
