@@ -92,9 +92,7 @@ def _map(
     return _rebuild(tree, children)
 
 
-def tree_map(
-    fn: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None
-) -> Any:
+def tree_map(fn: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
     """Apply ``fn`` to every leaf of ``tree`` and return the results in a tree of the same structure.
 
     Args:
@@ -194,9 +192,7 @@ def tree_flatten(
     return destination
 
 
-def _flatten(
-    tree: Any, path: str, is_leaf: Callable[[Any], bool] | None, add: Callable[[str, Any], None]
-) -> None:
+def _flatten(tree: Any, path: str, is_leaf: Callable[[Any], bool] | None, add: Callable[[str, Any], None]) -> None:
     """Call ``add`` with path and value of every leaf; paths carry a leading dot until they are added."""
     entries = None if is_leaf is not None and is_leaf(tree) else _entries(tree)
     if entries is None:

@@ -6,6 +6,6 @@ Optimizers live in ``mlx.optimizers``, functions over trees of parameters in ``m
 from mlx.nn import init as init
 from mlx.nn import layers as layers
 from mlx.nn import losses as losses
-from mlx.nn.layers import *  # noqa: F403
+from mlx.nn.layers import *
 from mlx.nn.layers import activations as activations
 from mlx.nn.utils import value_and_grad as value_and_grad
