@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any, TypeAlias
 
 from mlx.ir.dtypes import Dtype, float32
@@ -15,19 +16,23 @@ Axes: TypeAlias = int | Sequence[int] | None
 
 
 def checked_axis(axis: int, ndim: int, function: str) -> int:
-    """The non-negative form of `axis`; ValueError out of range."""
+    """The non-negative form of `axis`; IndexError out of range, TypeError for anything but an int."""
+    try:
+        axis = index(axis)
+    except TypeError:
+        raise TypeError(f"[{function}] axis must be an int, got {axis!r}.") from None
     if not -ndim <= axis < ndim:
-        raise ValueError(f"[{function}] Invalid axis {axis} for array with {ndim} dimensions.")
-    return axis % ndim
+        raise IndexError(f"[{function}] Invalid axis {axis} for array with {ndim} dimensions.")
+    return axis + ndim if axis < 0 else axis
 
 
 def checked_axes(axis: Axes, ndim: int, function: str) -> tuple[int, ...]:
-    """Sorted non-negative axes, all of them for None; ValueError out of range or repeated."""
+    """Sorted non-negative axes, all of them for None; IndexError out of range, ValueError repeated."""
     if axis is None:
         return tuple(range(ndim))
-    if isinstance(axis, int):
+    if type(axis) is int or not isinstance(axis, Sequence):
         return (checked_axis(axis, ndim, function),)
-    axes = sorted(checked_axis(a, ndim, function) for a in axis)
+    axes = sorted([checked_axis(one, ndim, function) for one in axis])
     if len(set(axes)) != len(axes):
         raise ValueError(f"[{function}] Duplicate axes in {tuple(axis)}.")
     return tuple(axes)
