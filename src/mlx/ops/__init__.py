@@ -18,3 +18,4 @@ from mlx.ops.trigonometric import *
 from mlx.ops.views import *
 from mlx.ops.windows import *
 from mlx.ops.slices import *
+from mlx.ops.indexing import *
