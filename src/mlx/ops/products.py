@@ -103,7 +103,7 @@ def addmm(
         a: array of shape `(..., m, k)` or `(k,)`.
         b: array of shape `(..., k, n)` or `(k,)`.
         alpha: factor of the matrix product.
-        beta: factor of `c`.
+        beta: factor of `c`. Where it is 0, `c` is left out, even if it holds NaN.
 
     Returns:
         An array of the shape of `a @ b`.
@@ -128,7 +128,8 @@ def addmm(
         raise ValueError(
             f"[addmm] c of shape {z.shape} must broadcast to the output shape {product.shape}, that of a @ b."
         )
-    return wrap(_scaled(product, alpha) + _scaled(z, beta))
+    product = _scaled(product, alpha)
+    return wrap(product if beta == 0 else product + _scaled(z, beta))
 
 
 def _scaled(x: Node, factor: float) -> Node:
@@ -198,17 +199,13 @@ def _within(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
     return distinct
 
 
-def _tensor_product(
-    x: Node, x_axes: tuple[int, ...], y: Node, y_axes: tuple[int, ...], function: str
-) -> Node:
+def _tensor_product(x: Node, x_axes: tuple[int, ...], y: Node, y_axes: tuple[int, ...], function: str) -> Node:
     dtype = product_dtype((x.dtype, y.dtype), function)
     x_labels = tuple(range(x.ndim))
     y_labels = list(range(x.ndim, x.ndim + y.ndim))
     for mine, other in zip(y_axes, x_axes, strict=True):
         y_labels[mine] = other
-    free = [label for label in x_labels if label not in x_axes] + [
-        label for label in y_labels if label >= x.ndim
-    ]
+    free = [label for label in x_labels if label not in x_axes] + [label for label in y_labels if label >= x.ndim]
     return primitives.contract(cast(x, dtype), cast(y, dtype), x_labels, tuple(y_labels), tuple(free))
 
 
@@ -234,9 +231,7 @@ def inner(a: array, b: array, /, *, stream: StreamOrDevice = None) -> array:
     if not x.shape or not y.shape:
         return a * b
     if x.shape[-1] != y.shape[-1]:
-        raise ValueError(
-            f"[inner] a and b must have the same last dimension, got shapes {x.shape} and {y.shape}."
-        )
+        raise ValueError(f"[inner] a and b must have the same last dimension, got shapes {x.shape} and {y.shape}.")
     return wrap(_tensor_product(x, (x.ndim - 1,), y, (y.ndim - 1,), "inner"))
 
 
