@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import subprocess
 import sys
@@ -259,9 +260,10 @@ with mx.engine(sys.argv[1]):
 
 @pytest.mark.parametrize("engine", ["numpy", "xla"])
 def test_the_same_program_gives_the_same_bits(engine: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", SCRIPT, engine]
     runs = [
-        subprocess.run([sys.executable, "-c", SCRIPT, engine], capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
+        subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout for _ in range(2)
     ]
     assert runs[0] == runs[1]
     assert len(set(runs[0].splitlines())) == 1

@@ -187,9 +187,9 @@ class _Gradient:
             try:
                 traced_args, traced_kwargs = list(args), dict(kwargs)
                 for i in self.positions:
-                    traced_args[i] = inputs.fill(args[i])
+                    traced_args[i] = inputs.add(args[i])
                 for name in self.names:
-                    traced_kwargs[name] = inputs.fill(kwargs[name])
+                    traced_kwargs[name] = inputs.add(kwargs[name])
                 value = self.fun(*traced_args, **traced_kwargs)
             except _NotAnArray:
                 raise ValueError(self._leaf_complaint(args, kwargs)) from None
@@ -198,16 +198,12 @@ class _Gradient:
             loss = self._checked_loss(value)
             one = broadcast(scalar_node(1, loss.dtype), loss.shape)
             products = backward([loss], [one], inputs.tracers)
-        gradients = iter(zip(inputs.tracers, products, strict=True))
-
-        def gradient(tree: Any) -> Any:
-            return map_plain(lambda _: _gradient_leaf_of(*next(gradients)), tree)
-
-        positional = [gradient(args[i]) for i in self.positions]
+        gradients = inputs.gradients(products)
+        positional = gradients[: len(self.positions)]
         by_position: Any = tuple(positional) if len(positional) > 1 else positional[0] if positional else None
         if not self.names:
             return value, by_position
-        return value, (by_position, {name: gradient(kwargs[name]) for name in self.names})
+        return value, (by_position, dict(zip(self.names, gradients[len(self.positions) :], strict=True)))
 
     def _check_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.positions and self.positions[-1] >= len(args):
@@ -265,28 +261,49 @@ class _NotAnArray(Exception):
 class _TracedInputs:
     """The caller's own containers, filled with tracers while the function runs.
 
-    `restore` puts the original arrays back wherever the function did not assign something itself.
+    `restore` puts the original arrays back wherever the function did not assign something itself. The structure of
+    each argument is noted when it is filled, in plain containers, since the function may change it.
     """
 
     def __init__(self) -> None:
         self.tracers: list[Node] = []
+        self._structures: list[Any] = []
         self._changes: list[tuple[Any, Any, Any, Any]] = []
 
-    def fill(self, tree: Any) -> Any:
+    def add(self, tree: Any) -> Any:
+        """One more argument: what the function is called with in its place."""
+        filled, structure = self._fill(tree)
+        self._structures.append(structure)
+        return filled
+
+    def _fill(self, tree: Any) -> tuple[Any, Any]:
+        """A tree with tracers for leaves, and the same in plain containers with their numbers for leaves."""
         if isinstance(tree, array):
             tracer = tracer_of(tree)
             self.tracers.append(tracer._node)
-            return tracer
+            return tracer, len(self.tracers) - 1
+        if isinstance(tree, tuple):
+            pairs = [self._fill(child) for child in tree]
+            return rebuild_tuple(tree, [f for f, _ in pairs]), rebuild_tuple(tree, [s for _, s in pairs])
         if not is_container(tree):
             raise _NotAnArray
-        if isinstance(tree, tuple):
-            return rebuild_tuple(tree, [self.fill(child) for child in tree])
+        structures = []
         for key, child in entries(tree):
-            filled = self.fill(child)
+            filled, structure = self._fill(child)
+            structures.append(structure)
             if filled is not child:
                 tree[key] = filled
                 self._changes.append((tree, key, child, filled))
-        return tree
+        return tree, dict(zip(tree, structures, strict=True)) if isinstance(tree, dict) else structures
+
+    def gradients(self, products: Sequence[Node | None]) -> list[Any]:
+        """The gradient of every argument, in its structure."""
+
+        def leaf(number: int) -> array:
+            tracer = self.tracers[number]
+            return _gradient_leaf(products[number], tracer.shape, tracer.dtype)
+
+        return [map_plain(leaf, structure) for structure in self._structures]
 
     def restore(self) -> None:
         for container, key, original, filled in reversed(self._changes):
@@ -322,10 +339,6 @@ def begin() -> None:
 def tracer_of(x: array) -> array:
     node = x._node
     return wrap(record(TRACER, (node,), (), node.shape, node.dtype))
-
-
-def _gradient_leaf_of(tracer: Node, product: Node | None) -> array:
-    return _gradient_leaf(product, tracer.shape, tracer.dtype)
 
 
 def _gradient_leaf(product: Node | None, shape: Shape, dtype: Dtype) -> array:
