@@ -46,11 +46,8 @@ def eye(
                [0, 0, 1]], dtype=float32)
     """
     rows = one_integer(n, "eye", "n")
-    columns = rows if m is None else one_integer(m, "eye", "m")
-    if rows < 0 or columns < 0:
-        raise ValueError(f"[eye] n and m must not be negative, got {rows} and {columns}.")
-    extents((rows, columns), "eye")
-    return wrap(EYE(rows, columns, one_integer(k, "eye", "k"), dtype_argument(dtype or float32, "eye")))
+    shape = extents((rows, rows if m is None else one_integer(m, "eye", "m")), "eye")
+    return wrap(EYE(*shape, one_integer(k, "eye", "k"), dtype_argument(dtype or float32, "eye")))
 
 
 def identity(n: int, dtype: Dtype | None = float32, *, stream: StreamOrDevice = None) -> array:
@@ -72,7 +69,8 @@ def identity(n: int, dtype: Dtype | None = float32, *, stream: StreamOrDevice = 
         array([[1, 0],
                [0, 1]], dtype=float32)
     """
-    return eye(n, dtype=dtype)
+    shape = extents((one_integer(n, "identity", "n"),) * 2, "identity")
+    return wrap(EYE(*shape, 0, dtype_argument(dtype or float32, "identity")))
 
 
 def tri(
@@ -96,9 +94,8 @@ def tri(
                [1, 1, 1]], dtype=float32)
     """
     rows = max(one_integer(n, "tri", "n"), 0)
-    columns = rows if m is None else max(one_integer(m, "tri", "m"), 0)
-    extents((rows, columns), "tri")
-    return wrap(cast(TRI(rows, columns, one_integer(k, "tri", "k")), dtype_argument(dtype or float32, "tri")))
+    shape = extents((rows, rows if m is None else max(one_integer(m, "tri", "m"), 0)), "tri")
+    return wrap(cast(TRI(*shape, one_integer(k, "tri", "k")), dtype_argument(dtype or float32, "tri")))
 
 
 def _triangle(x: Node, k: int, function: str) -> Node:

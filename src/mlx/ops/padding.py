@@ -50,8 +50,8 @@ def pad(
         >>> import mlx.core as mx
         >>> mx.pad(mx.array([1, 2]), (1, 2))
         array([0, 1, 2, 0, 0], dtype=int32)
-        >>> mx.pad(mx.array([1, 2, 3]), 2, mode="reflect")
-        array([3, 2, 1, 2, 3, 2, 1], dtype=int32)
+        >>> mx.pad(mx.array([1, 2, 3]), (2, 0), mode="reflect")
+        array([3, 2, 1, 2, 3], dtype=int32)
     """
     x = array_node(a, "pad")
     widths = _checked_widths(pad_width, x)
