@@ -46,6 +46,12 @@ class Buffer:
             host = self.host = np.asarray(self.device)
         return host
 
+    def give_up(self) -> None:
+        """Forget memory that was handed over to another value."""
+        meter.active -= self.nbytes
+        self.nbytes = 0
+        self.device = None
+
     def wait(self) -> None:
         """Return when the value has been computed."""
         if self.host is None:

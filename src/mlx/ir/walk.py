@@ -28,16 +28,16 @@ def ancestors(outputs: Iterable[Node], since: int = -1) -> list[Node]:
 def dependents(nodes: list[Node], sources: Iterable[Node]) -> list[Node]:
     """Those of `nodes` (in recorded order) that depend on `sources` through differentiable primitives.
 
+    A step from floating numbers to integers or booleans (a cast, a rounding to an index) passes no derivative.
     """
     active = set(sources)
     between = []
     for node in nodes:
-        if node in active:
+        if not node.primitive.differentiable or node in active:
             continue
-        if not node.primitive.differentiable:
-            continue
+        discrete = not node.primitive.many and not node.dtype.is_inexact
         for operand in node.inputs:
-            if operand in active:
+            if operand in active and not (discrete and operand.dtype.is_inexact):
                 active.add(node)
                 between.append(node)
                 break

@@ -90,7 +90,12 @@ class Compiled:
             arguments = self._arguments(plan, free)
             if self.executable is None:
                 self.executable = self._compile(arguments)
-            return self.executable(*arguments)
+            outputs = self.executable(*arguments)
+        for position in self.donated & free:
+            buffer = plan.leaves[position].value
+            if buffer is not None and buffer.host is None:
+                buffer.give_up()
+        return outputs
 
     def _choose_donations(self, plan: Plan, free: set[int]) -> None:
         """Decide which leaves the executable may overwrite: free ones that have the shape of an output."""

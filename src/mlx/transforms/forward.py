@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlx.arrays.array import array, wrap
+from mlx.ir.dtypes import bool_, float32
 from mlx.ir.node import Node, OpenTransform
 from mlx.ir.primitive import scalar_node
 from mlx.ir.walk import ancestors, dependents
@@ -58,9 +59,15 @@ def jvp(
             [cast(t._node, primal.dtype) for t, primal in zip(tangents, primals, strict=True)],
         )
     return outputs, [
-        wrap(broadcast(scalar_node(0, output.dtype), output.shape) if product is None else product)
+        wrap(_zero_tangent(output) if product is None else product)
         for product, output in zip(products, outputs, strict=True)
     ]
+
+
+def _zero_tangent(output: array) -> Node:
+    """Zeros of the output's shape; of float32 for a truth value, with which tangents cannot be computed on."""
+    dtype = float32 if output.dtype is bool_ else output.dtype
+    return broadcast(scalar_node(0, dtype), output.shape)
 
 
 def push_forward(outputs: Sequence[Node], tracers: Sequence[Node], tangents: Sequence[Node]) -> list[Node | None]:
