@@ -150,7 +150,7 @@ def stacked(case: Case, axis: int) -> tuple[list[Any], list[list[Any]], list[int
             values, axes_i, joined = [x, x], None, x
         else:
             moved = x * 0.75 if i in case.wrt else x
-            values = [mx.array(x), mx.array(np.ascontiguousarray(moved).astype(x.dtype))]
+            values = [mx.array(x), mx.array(np.asarray(moved, x.dtype, order="C"))]
             axes_i = axis if axis == 0 or x.ndim == 0 else x.ndim
             axes_i = 0 if x.ndim == 0 else axes_i
             joined = mx.array(np.stack([x, np.asarray(moved).astype(x.dtype)], axis=axes_i))
@@ -206,5 +206,3 @@ def test_engines_agree(case: Case) -> None:
         if case.reference is not None:
             expected = case.reference(*(numpy_of(x) if isinstance(x, mx.array) else x for x in inputs))
             np.testing.assert_allclose(left, expected, rtol=tolerance, atol=tolerance, err_msg=f"{case} {dtype}")
-
-
