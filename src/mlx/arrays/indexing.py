@@ -53,6 +53,12 @@ def get_item(x: array, key: Any) -> array:
         out = _entry(node, key)
     elif kind is slice and node.shape:
         out = _slice_of_first_axis(node, key)
+    elif kind is type(x) and node.shape:
+        index = key._node
+        shape = index.shape + node.shape[1:]
+        if not index.dtype.is_integer:
+            _index(key)  # which knows why not
+        out = record(GATHER, (node, index), ((0,), 0, True), shape, node.dtype)
     else:
         out = _read(node, _parse(node.shape, key))
     handle = _new(type(x))
@@ -244,6 +250,7 @@ def _slice_of_first_axis(node: Node, key: slice) -> Node:
     return part if step > 0 else FLIP(part, (0,))
 
 
+_LIMIT = 2**31
 _ZEROS = (0,) * 64
 _ONES = (1,) * 64
 
@@ -251,11 +258,14 @@ _ONES = (1,) * 64
 def _steps(key: slice, extent: int) -> tuple[int, int, int]:
     """The lowest element of a slice, how many there are, and the step, which is negative if it runs backwards."""
     try:
+        for bound in (key.start, key.stop, key.step):
+            if bound is not None and not -_LIMIT <= bound < _LIMIT:
+                raise ValueError("[index] Slice indices must be 32-bit integers.")
+        if key.step == 0:
+            raise ValueError(f"[index] The step of a slice must not be 0, got {key}.")
         start, stop, step = key.indices(extent)
     except TypeError:
         raise ValueError(f"[index] Slice indices must be integers or None, got {key}.") from None
-    except ValueError:
-        raise ValueError(f"[index] The step of a slice must not be 0, got {key}.") from None
     if step == 1:
         return start, max(stop - start, 0), 1
     size = len(range(start, stop, step))
@@ -436,20 +446,16 @@ def _read(node: Node, selection: Selection) -> Node:
     if not selection.indices:
         return _view(node, selection, selection.shape)
     part = _view(node, selection)
-    out = GATHER([part, *selection.indices], selection.axes, selection.position, True)
+    params = (selection.axes, selection.position, True)
+    out = record(GATHER, (part, *selection.indices), params, selection.gathered, node.dtype)
     return reshape(out, selection.shape)
 
 
 def _view(node: Node, selection: Selection, shape: Shape | None = None) -> Node:
     """The slice that index arrays index, or reshaped to `shape`."""
     if selection.sizes != node.shape:
-        node = record(
-            SLICE,
-            (node,),
-            (selection.starts, selection.sizes, selection.strides),
-            selection.sizes,
-            node.dtype,
-        )
+        params = (selection.starts, selection.sizes, selection.strides)
+        node = record(SLICE, (node,), params, selection.sizes, node.dtype)
     if selection.flipped:
         node = FLIP(node, selection.flipped)
     return reshape(node, selection.view if shape is None else shape)
@@ -462,7 +468,8 @@ def _write_back(node: Node, selection: Selection, part: Node) -> Node:
         part = FLIP(part, selection.flipped)
     if selection.sizes == node.shape:
         return part
-    return SLICE_UPDATE(node, part, selection.starts, selection.sizes, selection.strides)
+    params = (selection.starts, selection.sizes, selection.strides)
+    return record(SLICE_UPDATE, (node, part), params, node.shape, node.dtype)
 
 
 def _write_masked(node: Node, mask: Node, update: Node) -> Node:
