@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlx.arrays import conversion
-from mlx.ir.dtypes import Dtype, default_dtype_of, dtype_with_scalar, promote_types
+from mlx.ir.dtypes import Dtype, default_dtype_of, dtype_with_scalar, promote_types, uint64
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
 from mlx.primitives.structure import cast
@@ -24,8 +24,7 @@ def is_operand(value: Any) -> bool:
     """Whether an operator of arrays takes `value` as its other operand."""
     return (
         hasattr(value, "_node")
-        or isinstance(value, _PYTHON_NUMBERS)
-        or isinstance(value, np.ndarray | np.generic)
+        or isinstance(value, (*_PYTHON_NUMBERS, np.ndarray, np.generic))
         or hasattr(value, "__mlx_array__")
         or hasattr(value, "__dlpack__")
     )
@@ -35,6 +34,8 @@ def number_node(value: complex, dtype: Dtype) -> Node:
     """The node of a Python number in `dtype`; ValueError where the dtype's range does not hold it."""
     limits = dtype.scalar_limits
     if limits is not None and not limits[0] <= value <= limits[1]:  # type: ignore[operator]
+        if dtype is uint64 and isinstance(value, int) and -(2**63) <= value < 0:
+            return scalar_node(value % 2**64, dtype)
         raise ValueError(
             f"Converting {value} to {dtype.name} would result in overflow. Cast the array to a wider type first."
         )
@@ -45,23 +46,27 @@ def node_of(value: Any, function: str, argument: str = "a") -> Node:
     """The node of an array, a Python number or anything that `mx.array` takes but sequences.
 
     Raises:
-        ValueError: `value` is none of these.
+        TypeError: `value` is None.
+        ValueError: `value` is anything else that is none of these.
     """
     node = getattr(value, "_node", None)
     if type(node) is Node:
         return node
     if isinstance(value, _PYTHON_NUMBERS):
         return number_node(value, default_dtype_of(value))
-    if isinstance(value, np.ndarray | np.generic) or hasattr(value, "__dlpack__") or hasattr(value, "__mlx_array__"):
+    if _is_foreign(value) or hasattr(value, "__mlx_array__"):
         return conversion.node_from(value, None)
-    raise ValueError(
+    raise (TypeError if value is None else ValueError)(
         f"[{function}] {argument} must be an array or a number, got {type(value).__name__}. "
         f"Convert it with mx.array first."
     )
 
 
 def operand_pair(function: str, a: Any, b: Any) -> tuple[Node, Node]:
-    """The nodes of two operands, cast to the dtype that both promote to."""
+    """The nodes of two operands, cast to the dtype that both promote to.
+
+    Python numbers take the array's dtype where its category can hold them, another library's arrays take it always.
+    """
     if isinstance(b, _PYTHON_NUMBERS):
         if isinstance(a, _PYTHON_NUMBERS):
             dtype = promote_types(default_dtype_of(a), default_dtype_of(b))
@@ -73,8 +78,21 @@ def operand_pair(function: str, a: Any, b: Any) -> tuple[Node, Node]:
         right = node_of(b, function, "b")
         dtype = dtype_with_scalar(right.dtype, a)
         return number_node(a, dtype), cast(right, dtype)
+    if _is_foreign(b) and hasattr(a, "_node"):
+        left = node_of(a, function, "a")
+        return left, conversion.node_from(b, left.dtype)
+    if _is_foreign(a) and hasattr(b, "_node"):
+        right = node_of(b, function, "b")
+        return conversion.node_from(a, right.dtype), right
     left, right = node_of(a, function, "a"), node_of(b, function, "b")
     if left.dtype is right.dtype:
         return left, right
     dtype = promote_types(left.dtype, right.dtype)
     return cast(left, dtype), cast(right, dtype)
+
+
+def _is_foreign(value: Any) -> bool:
+    """Whether `value` is an array of NumPy or of another library."""
+    if isinstance(value, np.ndarray | np.generic):
+        return True
+    return not hasattr(value, "_node") and hasattr(value, "__dlpack__")

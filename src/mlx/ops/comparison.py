@@ -10,6 +10,7 @@ from mlx.ir.dtypes import bool_
 from mlx.ir.primitive import scalar_node
 from mlx.ops.arguments import StreamOrDevice
 from mlx.ops.recording import Scalar, record_comparison, record_test, to_float32
+from mlx.ops.reductions import all
 from mlx.primitives.arithmetic import ABS, EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL, NOT_EQUAL
 from mlx.primitives.bitwise import LOGICAL_AND, LOGICAL_OR
 from mlx.primitives.classification import ISFINITE, ISINF, ISNAN
@@ -330,8 +331,6 @@ def allclose(
         >>> mx.allclose(mx.array([1.0, 2.0]), mx.array([1.000001, 2.0]))
         array(True, dtype=bool)
     """
-    from mlx.ops.reductions import all
-
     return all(isclose(a, b, rtol, atol, equal_nan=equal_nan))
 
 
@@ -357,6 +356,4 @@ def array_equal(a: Scalar | array, b: Scalar | array, equal_nan: bool = False, s
     same = EQUAL(x, y)
     if equal_nan and x.dtype.is_inexact:
         same = LOGICAL_OR(same, LOGICAL_AND(ISNAN(x), ISNAN(y)))
-    from mlx.ops.reductions import all
-
     return all(wrap(same))

@@ -125,8 +125,8 @@ def floor_divide(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = 
         b: array or number that broadcasts with `a`.
 
     Returns:
-        Array of the common shape and the dtype that both promote to. Integers divided by 0 give 0. Complex quotients are
-        not rounded. It passes no gradient.
+        Array of the common shape and the dtype that both promote to. Integers divided by 0 give 0. Complex quotients
+        are not rounded. It passes no gradient.
 
     Raises:
         ValueError: the shapes do not fit together.

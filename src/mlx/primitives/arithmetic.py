@@ -66,7 +66,7 @@ def _bind_operators() -> None:
     for name, primitive in forward.items():
         setattr(Node, f"__{name}__", lambda self, other, primitive=primitive: primitive(self, other))
         setattr(Node, f"__r{name}__", lambda self, other, primitive=primitive: primitive(other, self))
-    setattr(Node, "__neg__", lambda self: NEGATIVE(self))
+    Node.__neg__ = lambda self: NEGATIVE(self)
 
 
 _bind_operators()
@@ -209,13 +209,14 @@ def integer_power(x: Node, n: int) -> Node:
 
 
 def _integer_power(x: Any, n: int) -> Any:
-    power = None
-    square = x
-    for bit in reversed(bin(abs(n))[2:]):
-        if bit == "1":
-            power = square if power is None else power * square
-        square = np.square(square)
-    return power if n > 0 else np.reciprocal(power)
+    power, square, rest = 1, x, abs(n)
+    while rest:
+        if rest & 1:
+            power = power * square
+        rest >>= 1
+        if rest:
+            square = square * square
+    return power if n > 0 else 1 / power
 
 
 def _integer_power_cotangent(g: Node, out: Node, x: Node, n: int) -> Node:
@@ -259,15 +260,17 @@ def _power_xla(xla: Any, a: Any, b: Any) -> Any:
 
 def _power_of_integers(xla: Any, a: Any, b: Any) -> Any:
     """By squaring, modulo the width; 0 for a negative exponent."""
-    power = xla.jnp.ones_like(a)
-    zero = xla.jnp.zeros_like(a)
-    negative, rest = b < 0, b
-    for _ in range(8 * a.dtype.itemsize):
-        odd = (rest & xla.jnp.ones_like(b)) != 0
-        power = xla.lax.select(odd, power * a, power)
-        a = a * a
-        rest = rest >> xla.jnp.ones_like(b)
-    return xla.lax.select(negative, zero, power)
+    lax, jnp = xla.lax, xla.jnp
+    one = jnp.ones_like(a)
+
+    def square_once(state: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+        power, square, rest = state
+        odd = (rest & one) != 0
+        return lax.select(odd, power * square, power), square * square, rest >> one
+
+    start = (one, a, lax.max(b, jnp.zeros_like(b)))
+    power, _, _ = lax.while_loop(lambda state: jnp.any(state[2] != 0), square_once, start)
+    return lax.select(b < 0, jnp.zeros_like(a), power)
 
 
 def _power_exponent(out: Node, a: Node, b: Node) -> Node:

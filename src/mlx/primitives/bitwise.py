@@ -13,8 +13,23 @@ LOGICAL_AND = Elementwise("logical_and", 2, np.logical_and, "bitwise_and", dtype
 LOGICAL_OR = Elementwise("logical_or", 2, np.logical_or, "bitwise_or", dtype=boolean)
 LOGICAL_NOT = Elementwise("logical_not", 1, np.logical_not, "bitwise_not", dtype=boolean)
 
-BITWISE_AND = Elementwise("bitwise_and", 2, np.bitwise_and, "bitwise_and")
-BITWISE_OR = Elementwise("bitwise_or", 2, np.bitwise_or, "bitwise_or")
+
+def _on_unsigned(function: str) -> Callable[..., Any]:
+    """Lowering through unsigned integers: XLA's CPU compiler crashes where signed operands come from a cast."""
+
+    def lowered(xla: Any, a: Any, b: Any) -> Any:
+        compute = getattr(xla.lax, function)
+        if a.dtype.kind != "i":
+            return compute(a, b)
+        unsigned = np.dtype(f"u{a.dtype.name}")
+        bits = [xla.lax.bitcast_convert_type(x, unsigned) for x in (a, b)]
+        return xla.lax.bitcast_convert_type(compute(*bits), a.dtype)
+
+    return lowered
+
+
+BITWISE_AND = Elementwise("bitwise_and", 2, np.bitwise_and, _on_unsigned("bitwise_and"))
+BITWISE_OR = Elementwise("bitwise_or", 2, np.bitwise_or, _on_unsigned("bitwise_or"))
 BITWISE_XOR = Elementwise("bitwise_xor", 2, np.bitwise_xor, "bitwise_xor")
 BITWISE_INVERT = Elementwise("bitwise_invert", 1, np.bitwise_not, "bitwise_not")
 

@@ -40,7 +40,8 @@ def _floor_divide(a: Any, b: Any) -> Any:
 def _floor_divide_xla(xla: Any, a: Any, b: Any) -> Any:
     lax, jnp = xla.lax, xla.jnp
     if a.dtype.kind not in "iu":
-        return lax.floor(lax.div(a, b))
+        wide = np.promote_types(a.dtype, np.float32)  # or half precision would round the quotient up to an integer
+        return lax.floor(lax.div(a.astype(wide), b.astype(wide))).astype(a.dtype)
     by_zero = b == 0
     divisor = lax.select(by_zero, jnp.ones_like(b), b)
     quotient = lax.div(a, divisor)

@@ -70,8 +70,8 @@ def _cast_xla(xla: Any, x: Any, dtype: Dtype) -> Any:
 def _float_to_integer(library: Any, x: Any, dtype: Dtype) -> Any:
     """Truncated as a 64-bit x86 processor does it; `library` is NumPy or its counterpart on XLA.
 
-    Types of 32 bits and less wrap what a conversion to int32 (uint32: int64) gives; NaN and what that cannot hold become
-    its smallest number.
+    Types of 32 bits and less wrap what a conversion to int32 (uint32: int64) gives; NaN and what that cannot hold
+    become its smallest number.
     """
     if x.dtype.itemsize == 2:
         x = x.astype(np.float32)
