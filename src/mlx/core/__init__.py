@@ -72,6 +72,9 @@ from mlx.transforms.forward import jvp
 from mlx.transforms.value_and_grad import grad, value_and_grad, vjp
 from mlx.transforms.vmap import vmap
 
+# After the star import, which brings the modules of mlx.ops along.
+from mlx.core import random  # isort: skip
+
 complexfloating = DtypeCategory.complexfloating
 floating = DtypeCategory.floating
 inexact = DtypeCategory.inexact

@@ -1,0 +1,48 @@
+"""Random numbers, drawn from a key or from the state of the thread, which `seed` sets and every draw without key moves.
+
+`state` is a list that holds the key of this thread. It can be read, evaluated, saved and assigned, as a whole or its
+one element: `mx.random.state = saved` continues where `saved = list(mx.random.state)` was taken.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from mlx.arrays.array import array
+from mlx.ops.random import (
+    key,
+    normal,
+    seed,
+    set_state,
+    split,
+    thread_state,
+    uniform,
+)
+
+state: list[array]
+
+
+class _RandomModule(ModuleType):
+    """The module, with `state` as an attribute that reaches the state of the thread which asks."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"Module 'random' has no attribute '{name}'")
+
+    @property
+    def state(self) -> list[array]:
+        return thread_state()
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        set_state(value)
+
+
+sys.modules[__name__].__class__ = _RandomModule
+
+__all__ = [
+    "key",
+    "normal",
+    "seed",
+    "split",
+    "uniform",
+]
