@@ -23,6 +23,8 @@ def test_constants_in_every_dtype(dtype: Any) -> None:
         (mx.zeros((2, 3), dtype), 0),
         (mx.ones((2, 3), dtype), 1),
         (mx.zeros_like(mx.ones((2, 3)), dtype), 0),
+        (mx.empty((2, 3), dtype), 0),
+        (mx.empty_like(mx.ones((2, 3)), dtype), 0),
         (mx.ones_like(mx.zeros((2, 3), dtype)), 1),
         (mx.full((2, 3), 1, dtype), 1),
         (mx.full_like(mx.zeros((2, 3), dtype), 1), 1),
@@ -88,6 +90,9 @@ def test_full_passes_the_gradient_to_its_value() -> None:
         ((2**53 + 1, 2**53 + 3), {}, [2**53 + 1, 2**53 + 2], mx.int64),
         ((3,), {"dtype": mx.complex64}, [0, 1, 2], mx.complex64),
         ((np.int64(3),), {}, [0, 1, 2], mx.int32),
+        ((0, 10, float("inf")), {}, [0], mx.float32),
+        ((0, 10, float("-inf")), {}, [], mx.float32),
+        ((10, 0, float("-inf"), mx.int32), {}, [10], mx.int32),
     ],
 )
 @pytest.mark.parametrize("engine", ["numpy", "xla"])

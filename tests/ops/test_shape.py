@@ -326,6 +326,7 @@ def test_gradients_go_where_elements_came_from() -> None:
         (lambda: mx.pad(a((3,)), 1, constant_values=a((2,))), ValueError, r"\[pad\] constant_values"),
         (lambda: mx.diff(a((3,)), -1), ValueError, r"\[diff\] The order n"),
         (lambda: mx.diff(a(())), IndexError, r"\[diff\] Invalid axis -1"),
+        (lambda: mx.kron(a((0,)), a((2,))), ValueError, r"\[kron\] Input arrays cannot be empty"),
         (lambda: mx.kron(2, a((2,))), TypeError, r"\[kron\] a must be an mx.array"),
         (lambda: mx.kron(a((2**16,)), a((2**16,))), OverflowError, "4294967296"),
         (lambda: mx.view(a((3,)), mx.int64), ValueError, r"\[view\] The 12 bytes of the last axis"),
@@ -348,6 +349,12 @@ def test_gradients_go_where_elements_came_from() -> None:
 def test_errors(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_an_axis_out_of_range_is_an_index_error_and_a_value_error() -> None:
+    for error in (IndexError, ValueError):
+        with pytest.raises(error, match=r"\[flip\] Invalid axis 2 for array with 1 dimensions"):
+            mx.flip(a((3,)), 2)
 
 
 def count_compilations(monkeypatch: pytest.MonkeyPatch) -> list[Any]:

@@ -15,7 +15,7 @@ from mlx.ops.shape_arguments import array_node, dtype_argument, extents
 from mlx.primitives.shape import BROADCAST, broadcast, reshape
 from mlx.primitives.structure import cast
 
-__all__ = ["full", "full_like", "meshgrid", "ones", "ones_like", "zeros", "zeros_like"]
+__all__ = ["empty", "empty_like", "full", "full_like", "meshgrid", "ones", "ones_like", "zeros", "zeros_like"]
 
 _ZEROS = {dtype: scalar_node(0, dtype) for dtype in ALL_DTYPES}
 _ONES = {dtype: scalar_node(1, dtype) for dtype in ALL_DTYPES}
@@ -108,6 +108,46 @@ def ones_like(a: array, /, dtype: Dtype | None = None, *, stream: StreamOrDevice
     """
     x = array_node(a, "ones_like")
     return _filled(_ONES, x.shape, dtype or x.dtype, "ones_like")
+
+
+def empty(shape: int | Sequence[int], dtype: Dtype | None = float32, *, stream: StreamOrDevice = None) -> array:
+    """An array whose values do not matter; they are zeros.
+
+    Args:
+        shape: the extents, or one for an array of one axis.
+        dtype: the element type; None means float32.
+
+    Returns:
+        An array of that shape and dtype.
+
+    Raises:
+        ValueError: an extent is negative.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.empty((2, 3)).shape
+        (2, 3)
+    """
+    return _filled(_ZEROS, shape, dtype, "empty")
+
+
+def empty_like(a: array, /, dtype: Dtype | None = None, *, stream: StreamOrDevice = None) -> array:
+    """An array in the shape of another one, whose values do not matter; they are zeros.
+
+    Args:
+        a: the array whose shape is taken.
+        dtype: the element type; by default that of `a`.
+
+    Returns:
+        An array of that shape.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.empty_like(mx.array([1, 2])).dtype
+        mlx.core.int32
+    """
+    x = array_node(a, "empty_like")
+    return _filled(_ZEROS, x.shape, dtype or x.dtype, "empty_like")
 
 
 def full(shape: int | Sequence[int], vals: Any, dtype: Dtype | None = None, *, stream: StreamOrDevice = None) -> array:

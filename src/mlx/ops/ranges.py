@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, isfinite
+from math import ceil, isfinite, isinf
 from typing import Any, overload
 
 import numpy as np
@@ -117,8 +117,8 @@ def _arange(start: Number, stop: Number, step: Number, dtype: Dtype | None) -> a
     if step == 0:
         raise ValueError("[arange] step must be nonzero.")
     count = _range_length(start, stop, step)
-    first, second = _held_by(start, dtype), _held_by(start + step, dtype)
-    distance = _held_by(second - first, dtype)
+    first = _held_by(start, dtype)
+    distance = _held_by(_held_by(start + step, dtype) - first, dtype) if count > 1 else 0
     return wrap(ARANGE(scalar_node(first, dtype), scalar_node(distance, dtype), count))
 
 
@@ -129,7 +129,8 @@ def _range_length(start: Number, stop: Number, step: Number) -> int:
         length = (stop - start) / step
         if not isfinite(length):
             raise ValueError(f"[arange] Cannot compute length of the range from {start} to {stop} by {step}.")
-        count = ceil(length)
+        # An infinite step leaves the first number, where the range goes its way.
+        count = int((stop - start) * step > 0) if isinf(step) else ceil(length)
     if count > LARGEST_EXTENT:
         raise ValueError(f"[arange] Maximum size exceeded: {count} numbers.")
     return max(count, 0)

@@ -1,10 +1,15 @@
-"""What the functions of shape, joining and creation share for checking arguments: arrays, integers, axes."""
+"""What the functions of shape, joining and creation share for checking arguments: arrays, integers, axes.
+
+An axis out of range is NumPy's AxisError, which callers catch as an IndexError or as a ValueError.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
 from typing import Any
+
+from numpy.exceptions import AxisError
 
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node
@@ -71,15 +76,15 @@ def extents(shape: int | Sequence[int], function: str) -> tuple[int, ...]:
 
 
 def axis_within(axis: int, ndim: int, function: str) -> int:
-    """The non-negative form of `axis`; IndexError out of range."""
+    """The non-negative form of `axis`; AxisError out of range."""
     axis = one_integer(axis, function, "axis")
     if not -ndim <= axis < ndim:
-        raise IndexError(f"[{function}] Invalid axis {axis} for array with {ndim} dimensions.")
+        raise AxisError(f"[{function}] Invalid axis {axis} for array with {ndim} dimensions.")
     return axis % ndim
 
 
 def axes_within(axis: int | Sequence[int], ndim: int, function: str) -> tuple[int, ...]:
-    """Non-negative axes in the order given; IndexError out of range, ValueError repeated."""
+    """Non-negative axes in the order given; AxisError out of range, ValueError repeated."""
     axes = tuple(axis_within(one, ndim, function) for one in one_or_more_integers(axis, function, "axis"))
     if len(set(axes)) != len(axes):
         raise ValueError(f"[{function}] Received duplicate axes {axis}.")

@@ -179,6 +179,9 @@ def kron(a: array, b: array, *, stream: StreamOrDevice = None) -> array:
     Returns:
         An array whose extents are the products of those of `a` and `b`.
 
+    Raises:
+        ValueError: an array is empty.
+
     Example:
         >>> import mlx.core as mx
         >>> mx.kron(mx.array([1, 2]), mx.array([1, 10]))
@@ -188,6 +191,8 @@ def kron(a: array, b: array, *, stream: StreamOrDevice = None) -> array:
     ndim = max(left.ndim, right.ndim)
     rows = (*(1,) * (ndim - left.ndim), *left.shape)
     columns = (*(1,) * (ndim - right.ndim), *right.shape)
+    if left.size == 0 or right.size == 0:
+        raise ValueError(f"[kron] Input arrays cannot be empty, got the shapes {left.shape} and {right.shape}.")
     shape = tuple(checked_extent(m * n, "kron") for m, n in zip(rows, columns, strict=True))
     spread = tuple(number for extent in rows for number in (extent, 1))
     inner = tuple(number for extent in columns for number in (1, extent))
