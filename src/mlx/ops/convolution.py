@@ -69,8 +69,8 @@ def _both_paddings(padding: Any, rank: int) -> tuple[Axes, Axes]:
     return _window_axes(low, rank, "padding"), _window_axes(high, rank, "padding")
 
 
-def _arrays(input: Any, weight: Any, function: str, rank: int | None) -> tuple[Node, Node]:
-    """The nodes of both arrays in their common floating dtype, with the axes that a convolution of `rank` has."""
+def _arrays(input: Any, weight: Any, function: str, rank: int) -> tuple[Node, Node]:
+    """The nodes of both arrays in their common floating dtype, with the spatial axes that `function` takes."""
     x, w = array_node(input, function, "input"), array_node(weight, function, "weight")
     dtype = promote_types(x.dtype, w.dtype)
     for node, name in ((x, "input"), (w, "weight")):
@@ -84,7 +84,7 @@ def _arrays(input: Any, weight: Any, function: str, rank: int | None) -> tuple[N
             f"[conv] Only works for inputs with 1-{_MOST_SPATIAL_AXES} spatial dimensions, in the format "
             f"[N, ..., C_in], got shape {x.shape}."
         )
-    if rank is not None and x.ndim - 2 != rank:
+    if rank > 1 and x.ndim - 2 != rank:  # MLX's conv1d takes inputs with more axes as conv_general does
         raise ValueError(f"[{function}] input must have {rank + 2} dimensions [N, ..., C_in], got shape {x.shape}.")
     if w.ndim != x.ndim:
         raise ValueError(
@@ -248,10 +248,11 @@ def conv3d(
 def _symmetric(
     input: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: int, function: str, rank: int
 ) -> array:
+    x, w = _arrays(input, weight, function, rank)
+    rank = x.ndim - 2
     strides = _for_each_axis(stride, rank, function, "stride")
     around = _for_each_axis(padding, rank, function, "padding")
     dilations = _for_each_axis(dilation, rank, function, "dilation")
-    x, w = _arrays(input, weight, function, rank)
     return _convolution(x, w, Window(strides, around, around, dilations, (1,) * rank, index(groups), False))
 
 
@@ -294,7 +295,7 @@ def conv_general(
         >>> mx.conv_general(x, w, padding=([1], [0])).flatten()
         array([10, 21, 32], dtype=float32)
     """
-    x, w = _arrays(input, weight, "conv_general", None)
+    x, w = _arrays(input, weight, "conv_general", 1)
     rank = x.ndim - 2
     low, high = _both_paddings(padding, rank)
     window = Window(
@@ -438,11 +439,12 @@ def _transposed(
     rank: int,
 ) -> array:
     """The convolution of the input, dilated by the stride, with the flipped kernel."""
+    x, w = _arrays(input, weight, function, rank)
+    rank = x.ndim - 2
     spread = _for_each_axis(stride, rank, function, "stride")
     cut = _for_each_axis(padding, rank, function, "padding")
     dilations = _for_each_axis(dilation, rank, function, "dilation")
     added = _for_each_axis(output_padding, rank, function, "output_padding")
-    x, w = _arrays(input, weight, function, rank)
     low = tuple(gap * (extent - 1) - less for gap, extent, less in zip(dilations, w.shape[1:-1], cut, strict=True))
     high = tuple(before + more for before, more in zip(low, added, strict=True))
     return _convolution(x, w, Window((1,) * rank, low, high, dilations, spread, index(groups), True))
