@@ -530,6 +530,10 @@ def _fitted(update: Node, shape: Shape) -> Node:
         update = reshape(update, update.shape[excess:])
     if update.shape == shape:
         return update
-    if update.ndim > len(shape) or broadcast_shape(update.shape, shape) != shape:
+    try:
+        fits = broadcast_shape(update.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
         raise ValueError(f"[index] Cannot broadcast a value of shape {update.shape} into shape {shape}.")
     return broadcast(update, shape)
