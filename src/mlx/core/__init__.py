@@ -68,6 +68,7 @@ from mlx.runtime.memory import (
     set_memory_limit,
     set_wired_limit,
 )
+from mlx.transforms.custom_function import custom_function
 from mlx.transforms.forward import jvp
 from mlx.transforms.value_and_grad import grad, value_and_grad, vjp
 from mlx.transforms.vmap import vmap

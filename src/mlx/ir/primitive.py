@@ -108,13 +108,13 @@ class Primitive:
             return self.shape(inputs, *params)
         return self.shape(*inputs, *params)
 
-    def pull_back(self, node: Node, g: Any, index: int) -> Node | None:
-        """The cotangent of input `index` of `node`, given the cotangent `g` of its output."""
+    def pull_back(self, node: Node, g: Any, wanted: Sequence[int]) -> list[Node | None]:
+        """The cotangents of the inputs `wanted` of `node`, given the cotangent `g` of its output."""
         if callable(self.vjp):
-            return self.vjp(index, g, node, node.inputs, *node.params)
+            return [self.vjp(index, g, node, node.inputs, *node.params) for index in wanted]
         assert self.vjp is not None
-        rule = self.vjp[index]
-        return None if rule is None else rule(g, node, *node.inputs, *node.params)
+        rules = [self.vjp[index] for index in wanted]
+        return [None if rule is None else rule(g, node, *node.inputs, *node.params) for rule in rules]
 
     def _cost_by_elements(self, node: Node) -> float:
         return self.nanoseconds * node.size

@@ -129,12 +129,12 @@ def _push_by_transposition(node: Node, tangents: Tangents) -> Any:
         TRACER(broadcast(scalar_node(1, dtype), shape))
         for shape, dtype in zip(shapes, dtypes, strict=True)  # type: ignore[arg-type]
     ]
+    moving = [index for index, tangent in enumerate(tangents) if tangent is not None]
+    pieces = node.primitive.pull_back(node, cotangents if many else cotangents[0], moving)
     pulled, arriving = [], []
-    for index, tangent in enumerate(tangents):
-        if tangent is not None:
-            piece = node.primitive.pull_back(node, cotangents if many else cotangents[0], index)
-            if piece is not None:
-                pulled.append(piece)
-                arriving.append(tangent)
+    for index, piece in zip(moving, pieces, strict=True):
+        if piece is not None:
+            pulled.append(piece)
+            arriving.append(tangents[index])
     pushed = backward(pulled, arriving, cotangents)
     return pushed if many else pushed[0]

@@ -30,12 +30,10 @@ def backward(outputs: Sequence[Node], cotangents: Sequence[Node], tracers: Seque
         if node.primitive is PROJECT:
             _add_projected(arrived, node, g)
             continue
-        pull_back = node.primitive.pull_back
-        for index, operand in enumerate(node.inputs):
-            if operand in active:
-                cotangent = pull_back(node, g, index)
-                if cotangent is not None:
-                    _add(arrived, operand, cotangent)
+        wanted = [index for index, operand in enumerate(node.inputs) if operand in active]
+        for index, cotangent in zip(wanted, node.primitive.pull_back(node, g, wanted), strict=True):
+            if cotangent is not None:
+                _add(arrived, node.inputs[index], cotangent)
     return [arrived.get(tracer) for tracer in tracers]
 
 
