@@ -11,6 +11,9 @@ from mlx.ops.convolution import *
 from mlx.ops.einsum import *
 from mlx.ops.products import *
 from mlx.ops.reductions import *
+from mlx.ops.norms import *
+from mlx.ops.sorting import *
+from mlx.ops.scans import *
 from mlx.ops.shape import *
 from mlx.ops.creation import *
 from mlx.ops.diagonals import *

@@ -12,7 +12,7 @@ from mlx.ops.arguments import Axes, StreamOrDevice, at_least_float, checked_axes
 from mlx.ops.shape_arguments import array_node
 from mlx.primitives.arithmetic import ADD, MULTIPLY, SQUARE
 from mlx.primitives.complex import IMAG, REAL
-from mlx.primitives.reductions import ALL, ANY, ARGMAX, ARGMIN, MAX, MIN, ROOT, Reduction
+from mlx.primitives.reductions import ALL, ANY, ARGMAX, ARGMIN, MAX, MIN, PROD, ROOT, Reduction
 from mlx.primitives.shape import SUM, reshape
 from mlx.primitives.softmax import LOGSUMEXP, SOFTMAX
 from mlx.primitives.structure import cast
@@ -28,6 +28,7 @@ __all__ = [
     "mean",
     "min",
     "minmax",
+    "prod",
     "softmax",
     "std",
     "sum",
@@ -67,6 +68,33 @@ def sum(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Strea
     x = _node(a, "sum")
     axes = checked_axes(axis, x.ndim, "sum")
     return wrap(SUM(cast(x, _SUM_DTYPE.get(x.dtype, x.dtype)), axes, bool(keepdims)))
+
+
+def prod(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: StreamOrDevice = None) -> array:
+    """Product over axes.
+
+    The gradient is right where factors are zero, to any order.
+
+    Args:
+        a: array of any dtype. Integers of less than 32 bits are multiplied in 32.
+        axis: an axis or several, negative ones counted from the end; all by default.
+        keepdims: keep reduced axes with extent 1.
+
+    Returns:
+        The products. An empty product is 1.
+
+    Raises:
+        IndexError: an axis is out of range.
+        ValueError: an axis is given twice.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.grad(mx.prod)(mx.array([0.0, 2.0, 3.0]))
+        array([6, 0, 0], dtype=float32)
+    """
+    x = _node(a, "prod")
+    axes = checked_axes(axis, x.ndim, "prod")
+    return wrap(PROD(cast(x, _SUM_DTYPE.get(x.dtype, x.dtype)), axes, bool(keepdims)))
 
 
 def count_nonzero(a: array, /, *, axis: Axes = None, keepdims: bool = False, stream: StreamOrDevice = None) -> array:

@@ -12,8 +12,9 @@ from mlx.ir.dtypes import Dtype, uint32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive, Rule
 from mlx.primitives.arithmetic import EQUAL, indicator
-from mlx.primitives.elementwise import SELECT, Elementwise, weigh
-from mlx.primitives.shape import SUM, Dims, batch_to_front, reduced_shape, reshape
+from mlx.primitives.elementwise import SELECT, Elementwise, conjugate, weigh
+from mlx.primitives.scans import CUMPROD, previous
+from mlx.primitives.shape import SUM, Dims, batch_to_front, inverse_permutation, reduced_shape, reshape, transpose
 
 Axes = tuple[int, ...]
 
@@ -126,6 +127,40 @@ class Position(Primitive):
 
 ARGMAX = Position("argmax", np.argmax, _position_xla("argmax", MAX))
 ARGMIN = Position("argmin", np.argmin, _position_xla("argmin", MIN))
+
+# ---------------------------------------------------------------------- products
+
+
+def _prod_xla(xla: Any, x: Any, axes: Axes, keepdims: bool) -> Any:
+    wide = x.astype(np.float32) if x.dtype.kind in "fV" and x.dtype.itemsize == 2 else x
+    return xla.jnp.prod(wide, axis=axes, keepdims=keepdims, dtype=wide.dtype).astype(x.dtype)
+
+
+def _product_of_others(x: Node, axes: Axes) -> Node:
+    """For each element the product of the others over `axes`: that of those before it times that of those after it.
+
+    Unlike a quotient by the element it is right where elements are zero, and so are its own derivatives.
+    """
+    order = tuple(axis for axis in range(x.ndim) if axis not in axes) + axes
+    moved = transpose(x, order)
+    last = x.ndim - len(axes)
+    line = reshape(moved, (*moved.shape[:last], prod(moved.shape[last:])))
+    before = previous(CUMPROD(line, last, False), last, False, 1)
+    after = previous(CUMPROD(line, last, True), last, True, 1)
+    return transpose(reshape(before * after, moved.shape), inverse_permutation(order))
+
+
+def _prod_cotangent(g: Node, out: Node, x: Node, axes: Axes, keepdims: bool) -> Node:
+    g = reshape(g, reduced_shape(x.shape, axes, True))
+    return weigh(g, conjugate(_product_of_others(x, axes)))
+
+
+PROD = Reduction(
+    "prod",
+    lambda x, axes, keepdims: np.multiply.reduce(x, axis=axes, keepdims=keepdims, dtype=x.dtype),
+    _prod_xla,
+    _prod_cotangent,
+)
 
 # ---------------------------------------------------------------------- roots of sums of squares
 

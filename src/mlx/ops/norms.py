@@ -1,0 +1,151 @@
+"""Norms of vectors and matrices. Those that need singular values live with them in `linalg`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+
+from mlx.arrays.array import array, wrap
+from mlx.ir.dtypes import bool_, float32
+from mlx.ir.node import Node
+from mlx.ir.primitive import scalar_node
+from mlx.ops.arguments import StreamOrDevice, at_least_float, checked_axes, checked_axis
+from mlx.ops.shape_arguments import array_node
+from mlx.primitives.arithmetic import ABS, ADD, EQUAL, POWER, SQUARE, integer_power
+from mlx.primitives.complex import IMAG, REAL
+from mlx.primitives.elementwise import SELECT
+from mlx.primitives.reductions import MAX, MIN, ROOT, Reduction
+from mlx.primitives.shape import SUM, reduced_shape, reshape
+from mlx.primitives.structure import cast
+
+__all__ = ["norm"]
+
+Axes = tuple[int, ...]
+
+
+def norm(
+    a: array,
+    /,
+    ord: int | float | str | None = None,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    *,
+    stream: StreamOrDevice = None,
+) -> array:
+    """Norm of vectors or matrices.
+
+    The gradient of the 2-norm, of p-norms and of the Frobenius norm at zero is 0.
+
+    Args:
+        a: array of any dtype. Booleans and integers become float32; half precision is computed in float32.
+        ord: of vectors 0 (the number of elements that are not zero), 1, 2, inf, -inf or any other number p,
+            which means sum(abs(a)**p)**(1/p). Of matrices "fro" (or "f"), 1 and -1 (the largest and smallest sum of
+            a column's absolute values), inf and -inf (the same of rows). None is the square root of the sum of all
+            squares.
+        axis: one axis for vectors, two for matrices (rows, columns); all by default.
+        keepdims: keep reduced axes with extent 1.
+
+    Returns:
+        The norms. Of complex numbers they are float32 for `ord` None, 2 and "fro", and complex64 otherwise.
+
+    Raises:
+        ValueError: `ord` is no norm of vectors or matrices, or does not fit the number of axes.
+        IndexError: an axis is out of range.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.linalg.norm(mx.array([3.0, 4.0]))
+        array(5, dtype=float32)
+        >>> mx.linalg.norm(mx.array([[1.0, -2.0], [3.0, 4.0]]), ord=1)
+        array(6, dtype=float32)
+    """
+    given = a._node if type(a) is array else array_node(a, "linalg::norm")
+    x = cast(given, float32) if given.dtype.is_half else at_least_float(given)
+    axes = _axes_in_order(axis, x.ndim)
+    if ord is None:
+        out = _euclidean(x, axes)
+    elif isinstance(ord, str):
+        out = _named_norm(x, ord, axes)
+    elif len(axes) == 1:
+        out = _vector_norm(x, ord, axes)
+    elif len(axes) == 2:
+        out = _matrix_norm(x, ord, *axes)
+    else:
+        raise ValueError(
+            f"[linalg::norm] Received too many axes for norm: ord {ord} takes one axis or two, got {len(axes)}."
+        )
+    if given.dtype.is_half:
+        out = cast(out, given.dtype)
+    if given.dtype.is_complex and ord not in (None, 2, "fro", "f"):
+        out = cast(out, given.dtype)
+    return wrap(out if keepdims else reshape(out, reduced_shape(x.shape, axes, False)))
+
+
+def _axes_in_order(axis: int | Sequence[int] | None, ndim: int) -> Axes:
+    """Non-negative axes in the order given, which tells rows from columns."""
+    axes = checked_axes(axis, ndim, "linalg::norm")
+    if len(axes) > 1 and axis is not None and not isinstance(axis, int):
+        return tuple(checked_axis(one, ndim, "linalg::norm") for one in axis)
+    return axes
+
+
+# These keep reduced axes with extent 1.
+
+
+def _euclidean(x: Node, axes: Axes) -> Node:
+    squares = ADD(SQUARE(REAL(x)), SQUARE(IMAG(x))) if x.dtype.is_complex else SQUARE(x)
+    return ROOT(SUM(squares, axes, True))
+
+
+def _named_norm(x: Node, ord: str, axes: Axes) -> Node:
+    if len(axes) != 2:
+        raise ValueError(
+            f"[linalg::norm] Norm '{ord}' only supported for matrices, but received {len(axes)} axis/axes."
+        )
+    if ord in ("fro", "f"):
+        return _euclidean(x, axes)
+    if ord == "nuc":
+        raise _needs_singular_values(ord)
+    raise ValueError(f"[linalg::norm] Invalid ord value '{ord}' for matrix norm: use 'fro', 1, -1, inf or -inf.")
+
+
+def _needs_singular_values(ord: float | str) -> ValueError:
+    return ValueError(
+        f"[linalg::norm] The matrix norm {ord!r} needs singular values, which are not available. "
+        f"Use 'fro', 1, -1, inf or -inf."
+    )
+
+
+def _vector_norm(x: Node, ord: float, axes: Axes) -> Node:
+    if ord == 2:
+        return _euclidean(x, axes)
+    if ord == 0:
+        size = ABS(x).dtype if x.dtype.is_complex else x.dtype
+        return SUM(cast(cast(x, bool_), size), axes, True)
+    size = ABS(x)
+    if ord == 1:
+        return SUM(size, axes, True)
+    if ord in (inf, -inf):
+        return _extremum(MAX if ord > 0 else MIN, size, axes)
+    powers = integer_power(size, int(ord)) if ord == int(ord) else POWER(size, float(ord))
+    total = SUM(powers, axes, True)
+    # At zero the root's derivative is infinite; the subgradient 0 is taken.
+    zero = EQUAL(total, 0)
+    root = POWER(SELECT(zero, 1, total), scalar_node(1.0 / ord, total.dtype))
+    return SELECT(zero, 0, root)
+
+
+def _matrix_norm(x: Node, ord: float, row_axis: int, column_axis: int) -> Node:
+    if ord in (1, -1, inf, -inf):
+        summed, compared = (row_axis, column_axis) if ord in (1, -1) else (column_axis, row_axis)
+        return _extremum(MAX if ord > 0 else MIN, SUM(ABS(x), (summed,), True), (compared,))
+    if ord in (2, -2):
+        raise _needs_singular_values(ord)
+    raise ValueError(f"[linalg::norm] Invalid ord {ord} for matrix norm: use 'fro', 1, -1, inf or -inf.")
+
+
+def _extremum(primitive: Reduction, x: Node, axes: Axes) -> Node:
+    for axis in axes:
+        if x.shape[axis] == 0:
+            raise ValueError(f"[linalg::norm] Cannot reduce over axis {axis} with size 0: it has no extremum.")
+    return primitive(x, axes, True)
