@@ -1,7 +1,9 @@
 """Module: what it stores, how it is walked, replaced, called with other parameters, frozen and saved."""
 
 import copy
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -515,3 +517,16 @@ def test_loading_that_is_not_strict_takes_what_it_finds():
     assert model.layers[0].bias.tolist() == [1]
     assert len(model.layers) == 1
     model.load_weights([], strict=False)
+
+
+def test_apply_lets_go_of_its_arguments_at_once() -> None:
+    layer = nn.Linear(2, 2)
+    weight = mx.zeros((2, 2))
+    alive = weakref.ref(weight)
+    gc.disable()  # a cycle would keep them until the collector comes
+    try:
+        layer.apply({"weight": weight}, mx.ones((1, 2)))
+        del weight
+        assert alive() is None
+    finally:
+        gc.enable()

@@ -38,32 +38,44 @@ def match_modules(
 
 
 def _match_leaves(owner: Any, tree: Any, leaf: type, api: str, noun: str, strict: bool) -> list[tuple[Any, Any, Any]]:
-    found: list[tuple[Any, Any, Any]] = []
+    matching = _Matching(leaf, api, noun, strict)
+    matching.match(owner, tree, ())
+    return matching.found
 
-    def match(owner: Any, tree: Any, path: Path) -> None:
+
+class _Matching:
+    """One walk over a module and a tree. (Functions that close over each other would be a cycle and hold on to the
+    arrays that they found until the garbage collector comes.)
+    """
+
+    def __init__(self, leaf: type, api: str, noun: str, strict: bool) -> None:
+        self.leaf = leaf
+        self.api = api
+        self.noun = noun
+        self.strict = strict
+        self.found: list[tuple[Any, Any, Any]] = []
+
+    def match(self, owner: Any, tree: Any, path: Path) -> None:
         if isinstance(tree, dict) and isinstance(owner, dict):
             for name, value in tree.items():
                 if name in owner:
-                    match_entry(owner, name, value, path)
-                elif strict:
-                    _fail_unknown(api, noun, owner, name, path)
+                    self.match_entry(owner, name, value, path)
+                elif self.strict:
+                    _fail_unknown(self.api, self.noun, owner, name, path)
         elif isinstance(tree, list) and isinstance(owner, list):
             for i, value in enumerate(tree):
                 if i < len(owner):
-                    match_entry(owner, i, value, path)
-                elif strict:
-                    _fail_length(api, owner, tree, path)
-        elif strict and not _is_nothing(tree, owner, leaf):
-            _fail_type(api, noun, owner, tree, path)
+                    self.match_entry(owner, i, value, path)
+                elif self.strict:
+                    _fail_length(self.api, owner, tree, path)
+        elif self.strict and not _is_nothing(tree, owner, self.leaf):
+            _fail_type(self.api, self.noun, owner, tree, path)
 
-    def match_entry(owner: Any, key: Any, value: Any, path: Path) -> None:
-        if isinstance(value, leaf) and isinstance(owner[key], leaf):
-            found.append((owner, key, value))
+    def match_entry(self, owner: Any, key: Any, value: Any, path: Path) -> None:
+        if isinstance(value, self.leaf) and isinstance(owner[key], self.leaf):
+            self.found.append((owner, key, value))
         else:
-            match(owner[key], value, (path, key))
-
-    match(owner, tree, ())
-    return found
+            self.match(owner[key], value, (path, key))
 
 
 def _is_nothing(tree: Any, owner: Any, leaf: type) -> bool:
