@@ -422,6 +422,19 @@ def test_masked_assignment_is_differentiated() -> None:
     assert pulled(masked, [[1.0, 2, 3], [4.0, 5, 6]], [1.0, 10, 100]) == [[0, 10, 0], [1, 100, 0]]
 
 
+def test_arguments_may_be_assigned_to() -> None:
+    def function(x: Any, value: Any) -> Any:
+        x[2::-2] = value
+        return x
+
+    x, value, v = [1.0, 2, 3, 4], [5.0, 6], [1.0, 10, 100, 1000]
+    assert pulled(function, [x, value], v) == [[0, 10, 0, 1000], [100, 1]]
+    _, (pushed,) = mx.jvp(function, [mx.array(x), mx.array(value)], [mx.array(v), mx.array([7.0, 8])])
+    assert pushed.tolist() == [8, 10, 7, 1000]
+    gradients = mx.grad(lambda *a: (function(*a) * mx.array(v)).sum(), (0, 1))(mx.array(x), mx.array(value))
+    assert [g.tolist() for g in gradients] == [[0, 10, 0, 1000], [100, 1]]
+
+
 # ---------------------------------------------------------------------- batching
 
 

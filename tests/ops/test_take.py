@@ -36,6 +36,8 @@ def test_take_one_as_numpy(axis: int | None, index: int) -> None:
 def test_take_from_nothing_and_from_a_number() -> None:
     assert mx.take(mx.zeros((0, 3)), mx.array([0, 1]), axis=1).shape == (0, 2)
     assert mx.take(mx.zeros((0, 3)), mx.array([], mx.int32)).shape == (0,)
+    nothing = mx.array([])
+    assert mx.put_along_axis(nothing, nothing, nothing).shape == (0,)
     assert mx.take(mx.array(3.0), mx.array([0, 0])).tolist() == [3, 3]
     assert mx.take(mx.array(3.0), 0).item() == 3
 

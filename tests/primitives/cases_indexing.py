@@ -1,4 +1,4 @@
-"""Gather, the scatters and what counts for masks: through indexing, `.at` and the functions along an axis."""
+"""Gather, the scatters and assignment by masks: through indexing, `.at` and the functions along an axis."""
 
 from __future__ import annotations
 
@@ -276,14 +276,14 @@ OTHERS = [
         label="outside",
     ),
     Case(
-        "mask_ordinals",
+        "select",
         lambda x, values, mask: assign(lambda m: m)(x, values, mask),
         (X, sample(8, 2, seed=1), np.array([[1, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 1]], bool)),
         wrt=(),
         dtypes=ALL,
         cast=(0, 1),
         reference=masked,
-        label="values in order",
+        label="assigned by a mask in every dtype",
     ),
     Case(
         "select",

@@ -14,20 +14,20 @@ import numpy as np
 
 from mlx.arrays import conversion
 from mlx.arrays.operands import number_node
-from mlx.ir.dtypes import bool_, default_dtype_of, float64
+from mlx.ir.dtypes import bool_, default_dtype_of, float64, int32
 from mlx.ir.node import Node, Shape, record
 from mlx.ir.primitive import Primitive, broadcast_shape, scalar_node
 from mlx.primitives.arithmetic import ADD, DIVIDE, MAXIMUM, MINIMUM, MULTIPLY, NEGATIVE
 from mlx.primitives.elementwise import SELECT
 from mlx.primitives.indexing import (
     GATHER,
-    MASK_ORDINALS,
     SCATTER,
     SCATTER_ADD,
     SCATTER_MAXIMUM,
     SCATTER_MINIMUM,
     SCATTER_MULTIPLY,
 )
+from mlx.primitives.scans import CUMSUM
 from mlx.primitives.shape import RESHAPE, broadcast, reshape
 from mlx.primitives.slicing import FLIP, SLICE, SLICE_UPDATE
 from mlx.primitives.structure import cast
@@ -484,9 +484,9 @@ def _write_masked(node: Node, mask: Node, update: Node) -> Node:
     elif update.ndim == len(rest) + 1:
         count = update.shape[0]
         _check_enough(mask, count)
-        flat = reshape(mask, (mask.size,))
+        ordinals = CUMSUM(cast(reshape(mask, (mask.size,)), int32), 0, False) - 1
         rows = _fitted(update, (count, *rest))
-        picked = reshape(GATHER([rows, MASK_ORDINALS(flat)], (0,), 0, True), shape)
+        picked = reshape(GATHER([rows, ordinals], (0,), 0, True), shape)
     else:
         raise ValueError(
             f"[index] Values for a boolean mask must have shape (count, *{rest}) or broadcast to {rest}, "

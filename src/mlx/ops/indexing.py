@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlx.arrays.array import array, wrap
 from mlx.arrays.indexing import IndexOutOfRange
+from mlx.ir.dtypes import int32
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape
 from mlx.ops.arguments import StreamOrDevice
@@ -152,6 +153,8 @@ def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
 
 def _index_node(indices: array, function: str) -> Node:
     index = array_node(indices, function, "indices")
+    if index.size == 0:
+        return cast(index, int32)  # mx.array([]) is float32
     if not index.dtype.is_integer:
         raise ValueError(f"[{function}] indices must be integers, got {index.dtype.name}.")
     return index

@@ -1,4 +1,4 @@
-"""Reading and writing at places that index arrays name: gather, the scatters, and what counts for boolean masks.
+"""Reading and writing at places that index arrays name: gather, and scatters that replace or combine.
 
 An index array holds integers of any type; negative ones count from the end. Index arrays broadcast to one shape I.
 `axes` are the axes of x that they index, in ascending order, one array each; what is gathered has the other axes of x
@@ -483,25 +483,6 @@ SCATTER_MULTIPLY = Scatter(
 SCATTER_MAXIMUM = Scatter("scatter_maximum", np.maximum, _scatter_lowering("scatter_max"), _extremum_cotangent)
 SCATTER_MINIMUM = Scatter("scatter_minimum", np.minimum, _scatter_lowering("scatter_min"), _extremum_cotangent)
 
-
-def _ordinals(mask: Array) -> Array:
-    return np.maximum(np.cumsum(mask, -1, np.int32) - 1, 0).astype(np.int32)
-
-
-def _ordinals_xla(xla: Any, mask: Array) -> Array:
-    return xla.jnp.maximum(xla.jnp.cumsum(mask, -1, dtype=np.int32) - 1, 0)
-
-
-# For each True of a mask how many came before it along the last axis, so that values can be handed out in order.
-MASK_ORDINALS = Primitive(
-    "mask_ordinals",
-    arity=1,
-    shape=lambda mask: (mask.shape, int32),
-    kernel=_ordinals,
-    lower=_ordinals_xla,
-    batch=lambda inputs, dims: (MASK_ORDINALS(batch_to_front(inputs[0], dims[0], 1)), 0),
-    nanoseconds=3.0,
-)
 
 # ---------------------------------------------------------------------- along one axis
 

@@ -52,10 +52,11 @@ def jvp(
     begin()
     with OpenTransform():
         tracers = [tracer_of(primal) for primal in primals]
+        sources = [tracer._node for tracer in tracers]  # before the function assigns to its arguments
         outputs = function_outputs("jvp", fun(*tracers))
         products = push_forward(
             [output._node for output in outputs],
-            [tracer._node for tracer in tracers],
+            sources,
             [cast(t._node, primal.dtype) for t, primal in zip(tangents, primals, strict=True)],
         )
     return outputs, [

@@ -97,6 +97,7 @@ def vjp(
     begin()
     with OpenTransform():
         tracers = [tracer_of(primal) for primal in primals]
+        sources = [tracer._node for tracer in tracers]  # before the function assigns to its arguments
         outputs = function_outputs("vjp", fun(*tracers))
         if len(outputs) != len(cotangents):
             raise ValueError(
@@ -112,7 +113,7 @@ def vjp(
         products = backward(
             [output._node for output in outputs],
             [cast(g._node, output.dtype) for g, output in zip(cotangents, outputs, strict=True)],
-            [tracer._node for tracer in tracers],
+            sources,
         )
     return outputs, [
         _gradient_leaf(product, primal.shape, primal.dtype) for product, primal in zip(products, primals, strict=True)
