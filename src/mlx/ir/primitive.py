@@ -18,6 +18,7 @@ receive the list of the outputs' cotangents, None for those that nothing reached
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -143,20 +144,21 @@ def data_node(host: np.ndarray[Any, Any], dtype: Dtype) -> Node:
 def scalar_node(value: complex, dtype: Dtype) -> Node:
     """A node of shape () for a Python number. Equal numbers share one, since programs repeat them every step."""
     key = (value, dtype)
-    node = _scalars.get(key) if value else None  # 0.0 and -0.0 are equal but differ
+    shared = bool(value) or type(value) is int or _is_positive_zero(value)
+    node = _scalars.get(key) if shared else None
     if node is None:
         host = np.array(value, dtype.numpy)
         node = leaf(SCALAR, (host.item(),), (), dtype, Buffer(host, None, 0))
-        if value:
+        if shared:
             if len(_scalars) >= _SCALARS_KEPT:
                 _scalars.clear()
             _scalars[key] = node
     return node
 
 
-def is_scalar(node: Node, value: complex) -> bool:
-    """Whether `node` is the Python number `value`, known while recording."""
-    return node.primitive is SCALAR and node.params[0] == value
+def _is_positive_zero(value: complex) -> bool:
+    """Whether a zero is 0.0, which equals -0.0 but is another number."""
+    return type(value) is float and math.copysign(1.0, value) > 0
 
 
 def _with_scalar_nodes(inputs: tuple[Node | complex, ...]) -> tuple[Node, ...]:

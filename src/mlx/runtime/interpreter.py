@@ -49,8 +49,16 @@ class Interpreted:
 
 
 def _settled(value: Any, node: Node) -> Array:
+    """An output as an array of its own: contiguous, and not a small part that would keep a large array alive."""
     value = np.asarray(value, dtype=node.dtype.numpy)
-    return value if value.flags.c_contiguous else value.copy(order="C")
+    if not value.flags.c_contiguous or (value.base is not None and _is_small_part(value)):
+        return value.copy(order="C")
+    return value
+
+
+def _is_small_part(value: Array) -> bool:
+    base = value.base
+    return isinstance(base, np.ndarray) and base.nbytes > 2 * value.nbytes
 
 
 def _kernel(node: Node) -> Callable[..., Any]:
