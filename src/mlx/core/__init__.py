@@ -31,7 +31,7 @@ from mlx.ir.dtypes import (
     uint32,
     uint64,
 )
-from mlx.core import cuda, metal
+from mlx.core import cuda, linalg, metal
 from mlx.core.version import __version__
 from mlx.ops import *
 from mlx.runtime.devices import (
