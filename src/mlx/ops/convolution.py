@@ -74,7 +74,7 @@ def _arrays(input: Any, weight: Any, function: str, rank: int) -> tuple[Node, No
     x, w = array_node(input, function, "input"), array_node(weight, function, "weight")
     dtype = promote_types(x.dtype, w.dtype)
     for node, name in ((x, "input"), (w, "weight")):
-        if not node.dtype.is_floating:
+        if node.dtype.is_complex or (node is x and not node.dtype.is_floating):
             raise ValueError(
                 f"[conv] Invalid {name} array with type {node.dtype.name}. Convolution supports only floating "
                 f"point types: cast it with .astype(mx.float32)."
