@@ -55,6 +55,19 @@ class Plan:
         self.size = 0
         self.key: Hashable = None
 
+    def enter_leaf(self, leaf: Node, number: int) -> Hashable:
+        """Enter a leaf under its number, and return what the key says of it."""
+        if leaf.primitive is not SCALAR:
+            self.leaves.append(leaf)
+            self.leaf_numbers.append(number)
+            return leaf.dtype, leaf.shape
+        if _is_static(leaf.params[0]):  # type: ignore[arg-type]
+            self.constants.append(leaf)
+            return leaf.dtype, leaf.params, True
+        self.scalars.append(leaf)
+        self.scalar_numbers.append(number)
+        return leaf.dtype
+
     def releasable(self, least_bytes: int) -> set[int]:
         """Positions of leaves of some size that nothing but this plan holds: their memory can be used again."""
         positions = [
@@ -252,37 +265,31 @@ def _blocked(alive: list[Node]) -> set[Node]:
 
 
 def _number(nodes: list[Node], held: set[Node]) -> Plan:
-    """Number nodes and leaves in order and write down the canonical key."""
+    """Number nodes and leaves in order and write down the canonical key.
+
+    The key is flat, which is quickest to write and to hash: a primitive, its static parameters, the numbers of its
+    operands with the kind of each leaf before its first use, and so on; at the end the numbers of the outputs.
+    """
     plan = Plan(nodes)
-    steps = []
-    signature = []
+    key: list[Hashable] = []
+    write = key.append
     number = 0
     for node in nodes:
         primitive = node.primitive
+        write(primitive)
         if primitive.dynamic:
             plan.numbers.append(node.params[0])
-            step = [primitive, node.params[1:]]
+            write(node.params[1:])
         else:
-            step = [primitive, node.params]
+            write(node.params)
         for operand in node.inputs:
             index = operand.index
             if index < 0:
-                index = operand.index = number
                 operand.uses = 0
+                index = operand.index = number
                 number += 1
-                if operand.primitive is not SCALAR:
-                    plan.leaves.append(operand)
-                    plan.leaf_numbers.append(index)
-                    signature.append((index, operand.dtype, operand.shape))
-                elif _is_static(operand.params[0]):
-                    plan.constants.append(operand)
-                    signature.append((index, operand.dtype, operand.params))
-                else:
-                    plan.scalars.append(operand)
-                    plan.scalar_numbers.append(index)
-                    signature.append((index, operand.dtype))
-            step.append(index)
-        steps.append(tuple(step))
+                write(plan.enter_leaf(operand, index))
+            write(index)
         node.index = number
         node.uses = 0
         if node in held and not primitive.many:
@@ -290,7 +297,9 @@ def _number(nodes: list[Node], held: set[Node]) -> Plan:
             plan.output_numbers.append(number)
         number += 1
     plan.size = number
-    plan.key = (tuple(steps), tuple(signature), tuple(plan.output_numbers))
+    write(None)  # or an output could be taken for an operand of the last step
+    key.extend(plan.output_numbers)
+    plan.key = tuple(key)
     return plan
 
 
