@@ -30,6 +30,7 @@ class Case:
         label: tells cases of one primitive apart.
         second: whether the second derivative exists and is checked.
         batched: whether the function can be mapped over its arrays (it does not look at their values).
+        coarse: computed in float32 on the way and at most quadratic, so that central differences step far.
         smooth: an additional relative tolerance for the engines' comparison (transcendental functions differ).
     """
 
@@ -44,6 +45,7 @@ class Case:
     second: bool = True
     smooth: float = 0.0
     batched: bool = True
+    coarse: bool = False
 
     def __str__(self) -> str:
         return f"{self.primitive}-{self.label}" if self.label else self.primitive

@@ -109,11 +109,12 @@ def test_first_and_second_derivatives(case: Case, engine: str) -> None:
     with mx.engine(engine):
         first = slope(*moving).item()
         second = curvature(*moving).item() if case.second else None
-    expected = central_difference(loss, points, v, 1e-5)
-    assert first == pytest.approx(expected, rel=2e-6, abs=2e-6)
+    step, tolerance = (0.25, 1e-4) if case.coarse else (1e-5, 2e-6)
+    expected = central_difference(loss, points, v, step)
+    assert first == pytest.approx(expected, rel=tolerance, abs=tolerance)
     if second is not None:
-        expected = central_difference(slope, points, u, 1e-5)
-        assert second == pytest.approx(expected, rel=2e-6, abs=2e-6)
+        expected = central_difference(slope, points, u, step)
+        assert second == pytest.approx(expected, rel=tolerance, abs=tolerance)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -138,7 +139,8 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(case: Case, engine: str) 
         _, pulled = mx.vjp(function, moving, [cotangent])
         forward = (cotangent * real_part(pushed)).sum().item()
         backward = sum((p * t).sum().item() for p, t in zip(pulled, tangents, strict=True))
-    assert forward == pytest.approx(backward, rel=1e-9, abs=1e-9)
+    tolerance = 1e-5 if case.coarse else 1e-9
+    assert forward == pytest.approx(backward, rel=tolerance, abs=tolerance)
 
 
 def stacked(case: Case, axis: int) -> tuple[list[Any], list[list[Any]], list[int | None]]:
