@@ -257,11 +257,14 @@ _ONES = (1,) * 64
 
 def _steps(key: slice, extent: int) -> tuple[int, int, int]:
     """The lowest element of a slice, how many there are, and the step, which is negative if it runs backwards."""
+    start, stop, step = key.start, key.stop, key.step
+    if start is None and stop is None and step is None:
+        return 0, extent, 1
     try:
-        for bound in (key.start, key.stop, key.step):
+        for bound in (start, stop, step):
             if bound is not None and not -_LIMIT <= bound < _LIMIT:
                 raise ValueError("[index] Slice indices must be 32-bit integers.")
-        if key.step == 0:
+        if step == 0:
             raise ValueError(f"[index] The step of a slice must not be 0, got {key}.")
         start, stop, step = key.indices(extent)
     except TypeError:
@@ -390,18 +393,26 @@ _WHOLE = slice(None)
 
 def _complete(key: tuple[Any, ...], ndim: int) -> list[Any]:
     """The entries of a key with slices for what it leaves out, integers as Python ints and index arrays as nodes."""
-    entries = [
-        entry if entry is None or entry is Ellipsis or type(entry) is slice or type(entry) is int else _index(entry)
-        for entry in key
-    ]
-    ellipses = [place for place, entry in enumerate(entries) if entry is Ellipsis]
-    if len(ellipses) > 1:
-        raise ValueError("[index] An index can only have a single ellipsis (...).")
-    missing = ndim - sum(entry is not None and entry is not Ellipsis for entry in entries)
+    entries: list[Any] = []
+    place = None
+    missing = ndim
+    for entry in key:
+        if entry is Ellipsis:
+            if place is not None:
+                raise ValueError("[index] An index can only have a single ellipsis (...).")
+            place = len(entries)
+            continue
+        if entry is not None:
+            missing -= 1
+            kind = type(entry)
+            if kind is not slice and kind is not int:
+                entry = _index(entry)
+        entries.append(entry)
     if missing < 0:
         raise ValueError(f"[index] Too many indices for array with {ndim} dimensions.")
-    place = ellipses[0] if ellipses else len(entries)
-    entries[place : place + 1] = [_WHOLE] * missing
+    if missing:
+        place = len(entries) if place is None else place
+        entries[place:place] = [_WHOLE] * missing
     return entries
 
 
