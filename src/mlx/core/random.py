@@ -10,14 +10,18 @@ from typing import Any
 
 from mlx.arrays.array import array
 from mlx.ops.random import (
-    key,
+    bernoulli,
+    categorical,
+    gumbel,
+    laplace,
+    multivariate_normal,
     normal,
-    seed,
-    set_state,
-    split,
-    thread_state,
+    permutation,
+    randint,
+    truncated_normal,
     uniform,
 )
+from mlx.ops.random_state import key, seed, set_state, split, thread_state
 
 state: list[array]
 
@@ -40,9 +44,17 @@ class _RandomModule(ModuleType):
 sys.modules[__name__].__class__ = _RandomModule
 
 __all__ = [
+    "bernoulli",
+    "categorical",
+    "gumbel",
     "key",
+    "laplace",
+    "multivariate_normal",
     "normal",
+    "permutation",
+    "randint",
     "seed",
     "split",
+    "truncated_normal",
     "uniform",
 ]

@@ -1,4 +1,4 @@
-"""Random numbers: keys, the state of the thread, and the distributions.
+"""Random numbers: the distributions. Keys and the state of the thread live in `random_state`.
 
 The same seed gives the numbers that MLX gives: bit for bit where words or integers are drawn, within rounding
 elsewhere.
@@ -7,169 +7,67 @@ elsewhere.
 from __future__ import annotations
 
 import math
-import secrets
-import threading
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import is_number, node_of
-from mlx.ir.dtypes import Dtype, complex64, float32, float64, uint32
-from mlx.ir.node import Node, Shape, record
-from mlx.ir.primitive import SCALAR, broadcast_shape, data_node, scalar_node
+from mlx.ir.dtypes import Dtype, bool_, complex64, float32, float64, int32, uint32
+from mlx.ir.node import Node, Shape
+from mlx.ir.primitive import SCALAR, broadcast_shape, scalar_node
 from mlx.ops.arguments import StreamOrDevice
-from mlx.primitives.random import RANDOM_BITS, RANDOM_NORMAL, RANDOM_UNIFORM, SPLIT_KEY
+from mlx.ops.indexing import take
+from mlx.ops.random_state import checked_draw_shape, draw_key
+from mlx.primitives.arithmetic import ABS, LESS, MAXIMUM, MINIMUM, SIGN
+from mlx.primitives.error_function import ERF, ERFINV
+from mlx.primitives.exponential import EXP, LOG, LOG1P
+from mlx.primitives.matmul import matmul
+from mlx.primitives.matrix_root import MATRIX_ROOT
+from mlx.primitives.random import LOWEST, RANDOM_BITS, RANDOM_NORMAL, RANDOM_UNIFORM
+from mlx.primitives.reductions import ARGMAX, MAX
+from mlx.primitives.rounding import FLOOR
+from mlx.primitives.scans import CUMSUM
 from mlx.primitives.shape import reshape
-from mlx.primitives.structure import PROJECT, cast
+from mlx.primitives.slicing import slice_axis
+from mlx.primitives.sorting import ARGSORT, SEARCHSORTED
+from mlx.primitives.structure import cast
 from mlx.primitives.views import VIEW
+
+__all__ = [
+    "bernoulli",
+    "categorical",
+    "gumbel",
+    "laplace",
+    "multivariate_normal",
+    "normal",
+    "permutation",
+    "randint",
+    "truncated_normal",
+    "uniform",
+]
 
 Scalar: TypeAlias = bool | int | float | complex
 
-_KEY_SHAPE = (2,)
-_KEY_PAIR = ((2,), (2,)), (uint32, uint32)
 _ROOT_OF_2 = math.sqrt(2.0)
-
-# ---------------------------------------------------------------------- keys and the state
-
-
-def key(seed: int) -> array:
-    """The key of a seed.
-
-    Args:
-        seed: an integer of 64 bits, not negative.
-
-    Returns:
-        Array (2,) of uint32: the seed's upper and lower 32 bits.
-
-    Raises:
-        TypeError: `seed` is no such integer.
-
-    Example:
-        >>> import mlx.core as mx
-        >>> mx.random.key(42)
-        array([0, 42], dtype=uint32)
-    """
-    return wrap(_key_of_seed(seed, "key"))
-
-
-def _key_of_seed(seed: int, function: str) -> Node:
-    if not isinstance(seed, int) or not 0 <= seed < 2**64:
-        raise TypeError(f"[{function}] seed must be an integer from 0 to 2**64 - 1, got {seed!r}.")
-    return data_node(np.array(divmod(int(seed), 2**32), np.uint32), uint32)
-
-
-class _Thread(threading.local):
-    """The state of each thread: a list of one key. Streams that nobody seeded differ between threads and processes."""
-
-    def __init__(self) -> None:
-        self.state: list[array] = [key(secrets.randbits(64))]
-
-
-_thread = _Thread()
-
-
-def thread_state() -> list[array]:
-    """The list whose one element is the key that this thread's next draw splits."""
-    return _thread.state
-
-
-def set_state(value: Sequence[array]) -> None:
-    """Continue from a state that was saved; ValueError where it is no sequence of one key."""
-    if not isinstance(value, list | tuple) or len(value) != 1 or not isinstance(value[0], array):
-        raise ValueError("[random.state] must be a list of one key, such as list(mx.random.state) gives.")
-    checked_key(value[0])
-    _thread.state[:] = value
-
-
-def seed(seed: int) -> None:
-    """Start this thread's stream of random numbers anew.
-
-    Args:
-        seed: an integer of 64 bits, not negative.
-
-    Raises:
-        TypeError: `seed` is no such integer.
-
-    Example:
-        >>> import mlx.core as mx
-        >>> mx.random.seed(7)
-        >>> mx.random.state[0]
-        array([0, 7], dtype=uint32)
-    """
-    _thread.state[:] = [wrap(_key_of_seed(seed, "seed"))]
-
-
-def checked_key(key: array) -> Node:
-    """The node of a key; ValueError where its shape or dtype is not that of one."""
-    node = getattr(key, "_node", None)
-    if type(node) is not Node:
-        raise TypeError(f"[random] key must be an array that mx.random.key made, got {type(key).__name__}.")
-    if node.dtype is not uint32:
-        raise ValueError(f"[bits] Expected key type uint32 but received {node.dtype.name}. mx.random.key makes keys.")
-    if node.shape != _KEY_SHAPE:
-        raise ValueError(f"[bits] Expected key shape (2) but received {node.shape}. mx.vmap draws from many keys.")
-    return node
-
-
-def _draw_key(key: array | None) -> Node:
-    """The key of a draw: the one given, or the second half of the thread's state, whose first half stays the state."""
-    if key is not None:
-        return checked_key(key)
-    state = _thread.state
-    pair = record(SPLIT_KEY, (checked_key(state[0]),), (), *_KEY_PAIR)  # type: ignore[arg-type]
-    state[0] = wrap(record(PROJECT, (pair,), (0,), _KEY_SHAPE, uint32))
-    return record(PROJECT, (pair,), (1,), _KEY_SHAPE, uint32)
-
-
-def split(key: array, num: int = 2, stream: StreamOrDevice = None) -> array:
-    """Make several keys from one.
-
-    Args:
-        key: array (2,) of uint32.
-        num: how many.
-
-    Returns:
-        Array (num, 2) of uint32 whose rows are keys.
-
-    Raises:
-        TypeError: `key` is no array or `num` no integer.
-        ValueError: `key` is no key, or `num` is negative.
-
-    Example:
-        >>> import mlx.core as mx
-        >>> mx.random.split(mx.random.key(0))
-        array([[4146024105, 967050713],
-               [2718843009, 1272950319]], dtype=uint32)
-    """
-    if not isinstance(num, int):
-        raise TypeError(f"[split] num must be an integer, got {type(num).__name__}.")
-    return wrap(RANDOM_BITS(checked_key(key), checked_draw_shape((num, 2), "split"), uint32))
-
 
 # ---------------------------------------------------------------------- what distributions share
 
 
-def checked_draw_shape(shape: Sequence[int], function: str) -> Shape:
-    """A shape as a tuple of Python ints; TypeError if it is no sequence of integers, ValueError if one is negative."""
-    try:
-        extents = tuple([extent.__index__() for extent in shape])
-    except (TypeError, AttributeError):
-        raise TypeError(f"[{function}] shape must be a sequence of integers, got {shape!r}.") from None
-    for extent in extents:
-        if extent < 0:
-            raise ValueError(f"[{function}] Negative dimensions not allowed, got shape {extents}.")
-    return extents
-
-
-def _checked_floating(dtype: Dtype | None, function: str, what: str) -> Dtype:
+def _floating(dtype: Dtype | None, function: str) -> Dtype:
+    """`dtype`, float32 for None; an error where it is no floating one."""
     if dtype is None:
         return float32
     if not isinstance(dtype, Dtype):
         raise TypeError(f"[{function}] dtype must be a Dtype such as mx.float32, got {dtype!r}.")
     if not dtype.is_floating:
-        raise ValueError(f"[{function}] Can only generate {what} with real floating point type, got {dtype.name}.")
+        raise ValueError(f"[{function}] Can only generate numbers of a real floating point type, got {dtype.name}.")
+    return dtype
+
+
+def _single_or_half(dtype: Dtype | None, function: str) -> Dtype:
+    dtype = _floating(dtype, function)
+    if dtype is float64:
+        raise RuntimeError(f"[{function}] Unsupported type float64. Draw in float32 and use astype(mx.float64).")
     return dtype
 
 
@@ -190,7 +88,7 @@ def _uniform_between(low: Node, high: Node, shape: Shape, key: array | None, fun
             raise ValueError(
                 f"[{function}] Cannot generate random values of shape {shape} from broadcasted shape {broadcasted}."
             )
-    x = RANDOM_UNIFORM(_draw_key(key), shape, dtype)
+    x = RANDOM_UNIFORM(draw_key(key), shape, dtype)
     if low.primitive is SCALAR and high.primitive is SCALAR:
         width = float(high.value.numpy() - low.value.numpy())  # type: ignore[union-attr]
         if width != 1:
@@ -231,9 +129,7 @@ def uniform(
         >>> mx.random.uniform(shape=(2,), key=mx.random.key(0))
         array([0.216295, 0.804124], dtype=float32)
     """
-    dtype = _checked_floating(dtype, "uniform", "uniform numbers")
-    if dtype is float64:
-        raise RuntimeError("[uniform] Unsupported type float64. Draw in float32 and use astype(mx.float64).")
+    dtype = _single_or_half(dtype, "uniform")
     first, last = _parameter(low, dtype, "uniform", "low"), _parameter(high, dtype, "uniform", "high")
     return wrap(_uniform_between(first, last, checked_draw_shape(shape, "uniform"), key, "uniform"))
 
@@ -266,17 +162,19 @@ def normal(
     Example:
         >>> import mlx.core as mx
         >>> mx.random.normal((2,), key=mx.random.key(0))
-        array([-0.784766, 0.856352], dtype=float32)
+        array([-0.784766, 0.856445], dtype=float32)
     """
     if dtype is None:
         dtype = float32
-    elif not isinstance(dtype, Dtype) or not dtype.is_inexact:
+    elif not isinstance(dtype, Dtype):
+        raise TypeError(f"[normal] dtype must be a Dtype such as mx.float32, got {dtype!r}.")
+    elif not dtype.is_inexact:
         raise ValueError(f"[normal] Only floating point and complex64 types are supported, got {dtype!r}.")
     extents = checked_draw_shape(shape, "normal")
     if dtype is complex64:
-        x = reshape(VIEW(RANDOM_NORMAL(_draw_key(key), (*extents, 2), float32), complex64), extents)
+        x = reshape(VIEW(RANDOM_NORMAL(draw_key(key), (*extents, 2), float32), complex64), extents)
     else:
-        x = RANDOM_NORMAL(_draw_key(key), extents, dtype)
+        x = RANDOM_NORMAL(draw_key(key), extents, dtype)
         scale = 1 if scale is None else scale
     if scale is not None:
         width = _parameter(scale, dtype, "normal", "scale")
@@ -294,3 +192,386 @@ def _times_root_of_2(width: Node) -> Node:
     if width.params[0] == 1:
         return root
     return scalar_node(float(width.value.numpy() * root.value.numpy()), width.dtype)  # type: ignore[union-attr]
+
+
+def truncated_normal(
+    lower: Scalar | array,
+    upper: Scalar | array,
+    shape: Sequence[int] | None = None,
+    dtype: Dtype | None = float32,
+    key: array | None = None,
+    stream: StreamOrDevice = None,
+) -> array:
+    """Numbers of the standard normal distribution under the condition that they lie between two bounds.
+
+    Args:
+        lower: lower bound, a number or an array that broadcasts to `shape`.
+        upper: upper bound, likewise.
+        shape: shape of the result; by default that of the two bounds together.
+        dtype: float32, float16 or bfloat16; None is float32.
+        key: key to draw from; by default the thread's state.
+
+    Returns:
+        Array of `shape`; `lower` where the bounds are in the wrong order. Bounds further than 5 from 0 are beyond
+        single precision: what lies between them comes out as one of the two.
+
+    Raises:
+        ValueError: `dtype` is not floating, the bounds do not broadcast to `shape`, or an extent is negative.
+        RuntimeError: `dtype` is float64.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.random.truncated_normal(-1, 1, (2,), key=mx.random.key(0))
+        array([-0.506315, 0.546452], dtype=float32)
+    """
+    dtype = _single_or_half(dtype, "truncated_normal")
+    low, high = (
+        _parameter(lower, dtype, "truncated_normal", "lower"),
+        _parameter(upper, dtype, "truncated_normal", "upper"),
+    )
+    extents = broadcast_shape(low.shape, high.shape) if shape is None else checked_draw_shape(shape, "truncated_normal")
+    root = scalar_node(_ROOT_OF_2, dtype)
+    unit = _uniform_between(ERF(low / root), ERF(high / root), extents, key, "truncated_normal")
+    return wrap(MAXIMUM(MINIMUM(ERFINV(unit) * root, high), low))
+
+
+def gumbel(
+    shape: Sequence[int] = [],
+    dtype: Dtype | None = float32,
+    key: array | None = None,
+    stream: StreamOrDevice = None,
+) -> array:
+    """Numbers of the standard Gumbel distribution, exp(-exp(-x)).
+
+    Args:
+        shape: shape of the result.
+        dtype: float32, float16 or bfloat16; None is float32.
+        key: key to draw from; by default the thread's state.
+
+    Returns:
+        Array of `shape`.
+
+    Raises:
+        ValueError: `dtype` is not floating, or an extent is negative.
+        RuntimeError: `dtype` is float64.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.random.gumbel((2,), key=mx.random.key(0))
+        array([-0.425993, 1.52325], dtype=float32)
+    """
+    return wrap(_gumbel(checked_draw_shape(shape, "gumbel"), _single_or_half(dtype, "gumbel"), key))
+
+
+def _gumbel(shape: Shape, dtype: Dtype, key: array | None) -> Node:
+    return -LOG(-LOG(RANDOM_UNIFORM(draw_key(key), shape, dtype)))
+
+
+def laplace(
+    shape: Sequence[int] = [],
+    dtype: Dtype | None = float32,
+    loc: float = 0.0,
+    scale: float = 1.0,
+    key: array | None = None,
+    stream: StreamOrDevice = None,
+) -> array:
+    """Numbers of the Laplace distribution, whose density is exp(-|x - loc| / scale) / (2 scale).
+
+    Args:
+        shape: shape of the result.
+        dtype: a floating dtype; None is float32.
+        loc: mean, a number.
+        scale: mean distance from `loc`, a number.
+        key: key to draw from; by default the thread's state.
+
+    Returns:
+        Array of `shape`.
+
+    Raises:
+        ValueError: `dtype` is not floating, or an extent is negative.
+        TypeError: `loc` or `scale` is no number.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.random.laplace((2,), key=mx.random.key(0))
+        array([0.837963, -0.937127], dtype=float32)
+    """
+    dtype = _floating(dtype, "laplace")
+    center, width = _number(loc, "laplace", "loc"), _number(scale, "laplace", "scale")
+    unit = RANDOM_UNIFORM(draw_key(key), checked_draw_shape(shape, "laplace"), float32) * 2 + float(LOWEST)
+    if dtype is float64:
+        unit = cast(unit, float64)
+    x = cast(SIGN(unit) * LOG1P(-ABS(unit)), dtype)
+    if width != 1:
+        x = x * width
+    return wrap(x + center if center else x)
+
+
+def _number(value: Any, function: str, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"[{function}] {name} must be a real number, got {value!r}.") from None
+
+
+def bernoulli(
+    p: Scalar | array = 0.5,
+    shape: Sequence[int] | None = None,
+    key: array | None = None,
+    stream: StreamOrDevice = None,
+) -> array:
+    """Booleans that are True with probability `p`.
+
+    Args:
+        p: probability, a floating number or an array of them that broadcasts to `shape`.
+        shape: shape of the result; by default that of `p`.
+        key: key to draw from; by default the thread's state.
+
+    Returns:
+        Boolean array of `shape`.
+
+    Raises:
+        ValueError: `p` is not floating or does not broadcast to `shape`, or an extent is negative.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.random.bernoulli(0.5, (4,), key=mx.random.key(0))
+        array([False, True, False, True], dtype=bool)
+    """
+    chance = node_of(p, "bernoulli", "p")
+    if not chance.dtype.is_floating:
+        raise ValueError(
+            f"[bernoulli] bernoulli probability `p` must be a float type, got {chance.dtype.name}. Write 1.0 for 1."
+        )
+    extents = chance.shape if shape is None else checked_draw_shape(shape, "bernoulli")
+    if broadcast_shape(extents, chance.shape) != extents:
+        raise ValueError(f"[bernoulli] shape {chance.shape} of `p` is incompatible with argument `shape`, {extents}.")
+    unit = RANDOM_UNIFORM(draw_key(key), extents, float32)
+    if chance.dtype is float64:
+        return wrap(LESS(cast(unit, float64), chance))
+    return wrap(LESS(unit, cast(chance, float32)))
+
+
+def randint(
+    low: Scalar | array,
+    high: Scalar | array,
+    shape: Sequence[int] = [],
+    dtype: Dtype | None = int32,
+    key: array | None = None,
+    stream: StreamOrDevice = None,
+) -> array:
+    """Integers that are uniform in the half-open interval [low, high).
+
+    They are made of float32 numbers: of an interval of more than 2**24 integers some are never drawn.
+
+    Args:
+        low: lower bound, a number or an array that broadcasts to `shape`.
+        high: upper bound, likewise.
+        shape: shape of the result.
+        dtype: an integer dtype or bool_; None is int32.
+        key: key to draw from; by default the thread's state.
+
+    Returns:
+        Array of `shape`; `low` where the bounds are in the wrong order.
+
+    Raises:
+        ValueError: `dtype` is no integer type or bool_, the bounds do not broadcast to `shape`, or an extent is
+            negative.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.random.randint(0, 10, (5,), key=mx.random.key(0))
+        array([5, 0, 3, 8, 5], dtype=int32)
+    """
+    dtype = int32 if dtype is None else dtype
+    if not isinstance(dtype, Dtype) or not (dtype.is_integer or dtype is bool_):
+        raise ValueError(f"[randint] randint only accepts integer dtypes and bool, got {dtype!r}.")
+    first, last = node_of(low, "randint", "low"), node_of(high, "randint", "high")
+    extents = checked_draw_shape(shape, "randint")
+    x = FLOOR(_uniform_between(_to(first, float32), _to(last, float32), extents, key, "randint"))
+    integers = int32 if dtype is bool_ else dtype
+    least, most = cast(first, integers), cast(last, integers) - 1
+    return wrap(cast(MAXIMUM(MINIMUM(cast(x, integers), most), least), dtype))
+
+
+def _to(bound: Node, dtype: Dtype) -> Node:
+    """`bound` in `dtype`; a Python number stays one."""
+    if bound.primitive is SCALAR:
+        number: Any = bound.params[0]
+        return scalar_node(number.real, dtype)
+    return cast(bound, dtype)
+
+
+def categorical(
+    logits: array,
+    axis: int = -1,
+    shape: Sequence[int] | None = None,
+    num_samples: int | None = None,
+    key: array | None = None,
+    stream: StreamOrDevice = None,
+) -> array:
+    """Positions along an axis, drawn with the probabilities softmax(logits).
+
+    The position of the largest of logits plus Gumbel numbers has that distribution. Several draws from a single
+    distribution look uniform numbers up in its cumulative probabilities instead.
+
+    Args:
+        logits: array of logarithms of probabilities, up to a constant.
+        axis: the axis along which the probabilities of one distribution lie.
+        shape: shape of the result, to which that of `logits` without `axis` broadcasts; by default that shape itself.
+        num_samples: how many to draw from each distribution, along a new last axis. At most one of `shape` and
+            `num_samples` can be given.
+        key: key to draw from; by default the thread's state.
+
+    Returns:
+        Array of uint32.
+
+    Raises:
+        IndexError: `axis` is out of range.
+        ValueError: both `shape` and `num_samples` are given, `shape` does not fit, or there is nothing to draw from.
+        TypeError: `logits` is no array.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> logits = mx.log(mx.array([0.1, 0.2, 0.7]))
+        >>> mx.random.categorical(logits, num_samples=5, key=mx.random.key(0))
+        array([2, 0, 2, 2, 2], dtype=uint32)
+    """
+    if not isinstance(logits, array):
+        raise TypeError(f"[categorical] logits must be an array, got {type(logits).__name__}.")
+    if shape is not None and num_samples is not None:
+        raise ValueError("[categorical] At most one of shape or num_samples can be specified.")
+    x = logits._node
+    ndim = x.ndim
+    if not -ndim <= axis < ndim:
+        raise IndexError(f"[categorical] Invalid axis {axis} for logits with {ndim} dimensions.")
+    axis %= ndim
+    entries = x.shape[axis]
+    if not entries:
+        raise ValueError(f"[categorical] logits of shape {x.shape} have no entry along axis {axis} to draw.")
+    extents = (*x.shape[:axis], *x.shape[axis + 1 :])
+    if num_samples is not None:
+        extents += checked_draw_shape((num_samples,), "categorical")
+        x = reshape(x, (*x.shape, 1))
+    elif shape is not None:
+        reduced, extents = extents, checked_draw_shape(shape, "categorical")
+        if broadcast_shape(extents, reduced) != extents:
+            raise ValueError(
+                f"[categorical] Requested shape {extents} is not broadcast compatible with reduced logits shape "
+                f"{reduced}."
+            )
+        axis += len(extents) - len(reduced)
+    x = cast(x, float64 if x.dtype is float64 else float32)
+    if extents and x.size == entries:
+        return wrap(_position_by_inversion(reshape(x, (entries,)), extents, key))
+    noise = _gumbel((*extents[:axis], entries, *extents[axis:]), float32, key)
+    return wrap(ARGMAX(x + cast(noise, x.dtype), axis))
+
+
+def _position_by_inversion(logits: Node, shape: Shape, key: array | None) -> Node:
+    """Where uniform numbers fall among the cumulative probabilities of one distribution: one number a draw."""
+    cumulative = CUMSUM(EXP(logits - MAX(logits, (0,), True)), 0, False)
+    total = slice_axis(cumulative, 0, logits.size - 1, 1)
+    unit = cast(RANDOM_UNIFORM(draw_key(key), shape, float32), logits.dtype)
+    return MINIMUM(SEARCHSORTED(cumulative, unit * total, 0, True), logits.size - 1)
+
+
+def permutation(x: int | array, axis: int = 0, key: array | None = None, stream: StreamOrDevice = None) -> array:
+    """The integers from 0 to `x` - 1 in random order, or the entries of an array along an axis in random order.
+
+    Args:
+        x: an integer or an array.
+        axis: the axis along which an array is permuted; the same permutation serves all other axes.
+        key: key to draw from; by default the thread's state.
+
+    Returns:
+        Array (x,) of uint32, or an array of the shape and dtype of `x`.
+
+    Raises:
+        TypeError: `x` is neither an integer nor an array.
+        IndexError: `axis` is out of range.
+        ValueError: `x` is negative.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.random.permutation(5, key=mx.random.key(0))
+        array([1, 2, 0, 4, 3], dtype=uint32)
+    """
+    if isinstance(x, int):
+        return wrap(_permutation(x, key))
+    if not isinstance(x, array):
+        raise TypeError(f"[permutation] x must be an integer or an array, got {type(x).__name__}.")
+    if not -x.ndim <= axis < x.ndim:
+        raise IndexError(f"[permutation] Invalid axis {axis} for array with {x.ndim} dimensions.")
+    return take(x, wrap(_permutation(x.shape[axis], key)), axis)
+
+
+def _permutation(extent: int, key: array | None) -> Node:
+    shape = checked_draw_shape((extent,), "permutation")
+    return ARGSORT(RANDOM_BITS(draw_key(key), shape, uint32), 0)
+
+
+def multivariate_normal(
+    mean: array,
+    cov: array,
+    shape: Sequence[int] = [],
+    dtype: Dtype | None = float32,
+    key: array | None = None,
+    stream: StreamOrDevice = None,
+) -> array:
+    """Vectors of jointly normal numbers with a given mean and covariance.
+
+    Args:
+        mean: array (..., n).
+        cov: array (..., n, n) of symmetric positive semi-definite matrices, which is not checked.
+        shape: shape of the result without the axis n, to which the leading axes of `mean` and `cov` broadcast; by
+            default what they broadcast to.
+        dtype: float32 or None.
+        key: key to draw from; by default the thread's state.
+
+    Returns:
+        Array (*shape, n) of float32. Differentiable in `mean` and `cov`.
+
+    Raises:
+        ValueError: the shapes do not fit, or `dtype` is not float32.
+        TypeError: `mean` or `cov` is no array.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mean, cov = mx.array([1.0, 2.0]), mx.array([[4.0, 0.0], [0.0, 9.0]])
+        >>> mx.random.multivariate_normal(mean, cov, key=mx.random.key(0))
+        array([-0.569531, 4.56934], dtype=float32)
+    """
+    if not isinstance(mean, array) or not isinstance(cov, array):
+        raise TypeError(
+            f"[multivariate_normal] mean and cov must be arrays, got {type(mean).__name__} and {type(cov).__name__}."
+        )
+    if dtype is not None and dtype is not float32:
+        raise ValueError(f"[multivariate_normal] dtype must be float32, got {dtype!r}.")
+    center, spread = mean._node, cov._node
+    _check_moments(center, spread)
+    lead = broadcast_shape(center.shape[:-1], spread.shape[:-2])
+    extents = checked_draw_shape(shape, "multivariate_normal") or lead
+    if broadcast_shape(extents, lead) != extents:
+        raise ValueError(
+            f"[multivariate_normal] Cannot generate random values of shape {extents} from mean and cov of shape {lead}."
+        )
+    order = center.shape[-1]
+    x = RANDOM_NORMAL(draw_key(key), (*extents, 1, order), float32) * _ROOT_OF_2
+    x = matmul(x, MATRIX_ROOT(cast(spread, float32)))
+    return wrap(reshape(x, (*extents, order)) + cast(center, float32))
+
+
+def _check_moments(center: Node, spread: Node) -> None:
+    if center.ndim < 1:
+        raise ValueError("[multivariate_normal] mean must have at least one dimension.")
+    if spread.ndim < 2:
+        raise ValueError("[multivariate_normal] cov must have at least two dimensions.")
+    if spread.shape[-1] != spread.shape[-2]:
+        raise ValueError(f"[multivariate_normal] last two dimensions of cov must be equal, got shape {spread.shape}.")
+    if center.shape[-1] != spread.shape[-1]:
+        raise ValueError(
+            f"[multivariate_normal] mean and cov must have compatible shapes, got {center.shape} and {spread.shape}."
+        )
+    if center.dtype.is_complex or spread.dtype.is_complex:
+        raise ValueError("[multivariate_normal] mean and cov must be real.")

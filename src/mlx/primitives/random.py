@@ -1,8 +1,8 @@
 """Random numbers: the words of Threefry-2x32, splitting of keys, and the uniform and normal numbers made of the words.
 
 Threefry-2x32 with 20 rounds is from Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3"
-(2011). A key is two words of 32 bits. Draws are functions of their key alone, so nothing here has a derivative; distributions
-with parameters are compositions of these with ordinary primitives and live in `mlx.ops.random`.
+(2011). A key is two words of 32 bits. Draws are functions of their key alone, so nothing here has a derivative;
+distributions with parameters are compositions of these with ordinary primitives and live in `mlx.ops.random`.
 """
 
 from __future__ import annotations
@@ -24,28 +24,32 @@ PARITY = 0x1BD11BDA
 _WORD = 0xFFFFFFFF
 
 _CHUNK = 8192  # blocks enciphered at a time, so that the temporaries stay in the cache
-_FEW = 6  # blocks up to which Python's integers are faster than NumPy's calls
+_FEW = 256  # blocks up to which the lanes of one large integer are faster than NumPy's calls
 
 
-# ---------------------------------------------------------------------- the cipher, three times
+# ---------------------------------------------------------------------- the cipher, on three kinds of numbers
 
 
 def _schedule(k0: Any, k1: Any, parity: Any) -> tuple[Any, Any, Any]:
     return k0, k1, k0 ^ k1 ^ parity
 
 
-def encipher_integers(k0: int, k1: int, x0: int, x1: int) -> tuple[int, int]:
-    """Threefry-2x32 of one block in Python integers."""
-    keys = _schedule(k0, k1, PARITY)
-    x0 = (x0 + k0) & _WORD
-    x1 = (x1 + k1) & _WORD
+def _encipher_lanes(k0: int, k1: int, x0: int, x1: int, ones: int) -> tuple[int, int]:
+    """Threefry-2x32 of blocks that lie in the 64-bit lanes of Python integers; `ones` has a 1 in every lane.
+
+    A lane is wide enough for what 20 additions carry beyond 32 bits, so words are masked where they are rotated.
+    """
+    keys = [word * ones for word in _schedule(k0, k1, PARITY)]
+    mask = _WORD * ones
+    x0 += keys[0]
+    x1 = (x1 + keys[1]) & mask
     for group in range(5):
         for rotation in ROTATIONS[group % 2]:
-            x0 = (x0 + x1) & _WORD
-            x1 = ((x1 << rotation & _WORD) | (x1 >> 32 - rotation)) ^ x0
-        x0 = (x0 + keys[(group + 1) % 3]) & _WORD
-        x1 = (x1 + keys[(group + 2) % 3] + group + 1) & _WORD
-    return x0, x1
+            x0 += x1
+            x1 = ((x1 << rotation | x1 >> 32 - rotation) ^ x0) & mask
+        x0 += keys[(group + 1) % 3]
+        x1 = (x1 + keys[(group + 2) % 3] + (group + 1) * ones) & mask
+    return x0 & mask, x1
 
 
 def _encipher_in_place(k0: Any, k1: Any, x0: Any, x1: Any) -> None:
@@ -91,7 +95,7 @@ def _words(key: Any, shape: Shape) -> Any:
     size = math.prod(shape)
     half = (size + 1) // 2
     if key.ndim == 1 and half <= _FEW:
-        return np.array(_few_words(int(key[0]), int(key[1]), size), np.uint32).reshape(shape)
+        return _few_words(key, size).reshape(shape)
     keys = key.reshape(-1, 2, 1)
     blocks = np.empty((len(keys), 2 * half), np.uint32)
     rows = max(1, _CHUNK // max(half, 1))
@@ -108,10 +112,28 @@ def _words(key: Any, shape: Shape) -> Any:
     return blocks[:, :size].reshape(*key.shape[:-1], *shape)
 
 
-def _few_words(k0: int, k1: int, size: int) -> list[int]:
+def _few_words(key: Any, size: int) -> Any:
     half = (size + 1) // 2
-    blocks = [encipher_integers(k0, k1, i, half + i if half + i < size else 0) for i in range(half)]
-    return ([first for first, _ in blocks] + [second for _, second in blocks])[:size]
+    counters = np.arange(2 * half, dtype=np.uint64)
+    if size % 2:
+        counters[-1] = 0
+    ones = _integer(np.ones(half, np.uint64))
+    results = _encipher_lanes(int(key[0]), int(key[1]), _integer(counters[:half]), _integer(counters[half:]), ones)
+    lanes = b"".join(number.to_bytes(8 * half, "little") for number in results)
+    return np.frombuffer(lanes, "<u8").astype(np.uint32)[:size]
+
+
+def _integer(lanes: Any) -> int:
+    return int.from_bytes(lanes.tobytes(), "little")
+
+
+_TWO_LANES = 1 | 1 << 64
+
+
+def split_in_two(key: Any) -> tuple[Any, Any]:
+    """Two keys from one, at once: NumPy arrays of shape (2,)."""
+    a, b = _encipher_lanes(int(key[0]), int(key[1]), 0 | 1 << 64, 2 | 3 << 64, _TWO_LANES)
+    return np.array((a & _WORD, a >> 64), np.uint32), np.array((b & _WORD, b >> 64), np.uint32)
 
 
 def _words_xla(xla: Any, key: Any, shape: Shape) -> Any:
@@ -123,11 +145,20 @@ def _words_xla(xla: Any, key: Any, shape: Shape) -> Any:
     x1 = x0 + np.uint32(half)
     if size % 2:
         x1 = lax.select(x0 == np.uint32(half - 1), xla.jnp.zeros_like(x1), x1)
-    k0, k1 = (xla.jnp.broadcast_to(key[..., i : i + 1], x0.shape) for i in range(2))
+    k0 = xla.jnp.broadcast_to(key[..., 0:1], x0.shape)
+    k1 = xla.jnp.broadcast_to(key[..., 1:2], x0.shape)
     words = lax.concatenate(_encipher_xla(lax, k0, k1, x0, x1), len(lead))
     if size % 2:
         words = lax.slice_in_dim(words, 0, size, axis=len(lead))
     return lax.reshape(words, (*lead, *shape))
+
+
+_EARNS_COMPILING = 2**20  # numbers
+
+
+def _cost(nanoseconds: float) -> Any:
+    """A draw takes a tenth of a second to compile, so it is a reason to compile only where it is large."""
+    return lambda node: nanoseconds * node.size if node.size >= _EARNS_COMPILING else 0.0
 
 
 def _draws(name: str, kernel: Any, lower: Any, nanoseconds: float) -> Primitive:
@@ -146,7 +177,7 @@ def _draws(name: str, kernel: Any, lower: Any, nanoseconds: float) -> Primitive:
         lower=lower,
         batch=batch,
         moves_data=True,  # the kernels round to half precision themselves
-        nanoseconds=nanoseconds,
+        cost=_cost(nanoseconds),
     )
     return primitive
 
@@ -155,13 +186,15 @@ RANDOM_BITS = _draws(
     "random_bits",
     lambda key, shape, dtype: _words(key, shape),
     lambda xla, key, shape, dtype: _words_xla(xla, key, shape),
-    nanoseconds=15.0,
+    nanoseconds=9.0,
 )
 
 # ---------------------------------------------------------------------- splitting
 
 
 def _split(key: Any) -> tuple[Any, Any]:
+    if key.ndim == 1:
+        return split_in_two(key)
     words = _words(key, (2, 2))
     return words[..., 0, :], words[..., 1, :]
 
@@ -177,7 +210,7 @@ def _batch_split(inputs: Sequence[Node], dims: Sequence[int | None]) -> tuple[No
     return SPLIT_KEY(move_axis(key, dim, 0)), (0, 0)
 
 
-# Two keys from one: what a global draw does to the state.
+# Two keys from one: what a draw does to a state whose value is not known yet.
 SPLIT_KEY = Primitive(
     "split_key",
     arity=1,
@@ -213,22 +246,22 @@ RANDOM_UNIFORM = _draws(
     "random_uniform",
     lambda key, shape, dtype: _uniform(_words(key, shape), dtype),
     lambda xla, key, shape, dtype: _uniform_xla(xla, _words_xla(xla, key, shape), dtype),
-    nanoseconds=17.0,
+    nanoseconds=14.0,
 )
 
-_LOWEST = np.float32(2.0**-24 - 1.0)  # the smallest float32 above -1
+LOWEST = np.float32(2.0**-24 - 1.0)  # the smallest float32 above -1
 
 
 def _normal(words: Any, dtype: Dtype) -> Any:
     """By inversion: erfinv(u) with u in (-1, 1), drawn in float32 whatever `dtype` is."""
-    unit = _uniform(words, float32) * np.float32(2) + _LOWEST
+    unit = _uniform(words, float32) * np.float32(2) + LOWEST
     kernel = ERFINV.kernel
     assert kernel is not None
     return kernel(unit.astype(np.float64)) if dtype is float64 else kernel(unit).astype(dtype.numpy)
 
 
 def _normal_xla(xla: Any, words: Any, dtype: Dtype) -> Any:
-    unit = _uniform_xla(xla, words, float32) * np.float32(2) + _LOWEST
+    unit = _uniform_xla(xla, words, float32) * np.float32(2) + LOWEST
     return xla.lax.erf_inv(unit.astype(np.float64)) if dtype is float64 else xla.lax.erf_inv(unit).astype(dtype.numpy)
 
 
@@ -238,5 +271,5 @@ RANDOM_NORMAL = _draws(
     "random_normal",
     lambda key, shape, dtype: _normal(_words(key, shape), dtype),
     lambda xla, key, shape, dtype: _normal_xla(xla, _words_xla(xla, key, shape), dtype),
-    nanoseconds=420.0,
+    nanoseconds=45.0,
 )
