@@ -7,13 +7,13 @@ that slice, which are gathered from or scattered to. The starts of slices are no
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlx.arrays import conversion
 from mlx.arrays.operands import number_node
+from mlx.arrays.selection import Selection, index_of, out_of_range, selection_of, steps
 from mlx.ir.dtypes import bool_, default_dtype_of, float64, int32
 from mlx.ir.node import Node, Shape, record
 from mlx.ir.primitive import Primitive, broadcast_shape, scalar_node
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
 _new = object.__new__
 
 
-class IndexOutOfRange(IndexError, ValueError):
-    """An integer index outside of its axis: Python's sequences raise IndexError, MLX raises ValueError."""
-
-
 # ---------------------------------------------------------------------- reading and writing
 
 
@@ -57,10 +53,10 @@ def get_item(x: array, key: Any) -> array:
         index = key._node
         shape = index.shape + node.shape[1:]
         if not index.dtype.is_integer:
-            _index(key)  # which knows why not
+            index_of(key)  # which knows why not
         out = record(GATHER, (node, index), ((0,), 0, True), shape, node.dtype)
     else:
-        out = _read(node, _parse(node.shape, key))
+        out = _read(node, selection_of(node.shape, key))
     handle = _new(type(x))
     handle._node = out
     return handle
@@ -84,7 +80,7 @@ def set_item(x: array, key: Any, value: Any) -> Node:
     mask = getattr(key, "_node", key)
     if type(mask) is Node and mask.dtype is bool_:
         return _write_masked(node, mask, update)
-    selection = _parse(node.shape, key)
+    selection = selection_of(node.shape, key)
     update = _fitted(update, selection.shape)
     if selection.outside is not None:
         return node
@@ -194,7 +190,7 @@ class ArrayAt:
             raise ValueError(f"[ArrayAt.{method}] An index is missing: write x.at[index].{method}(value).")
         node = self._source._node
         update = _value_node(value, node)
-        selection = _parse(node.shape, self._key[0])
+        selection = selection_of(node.shape, self._key[0])
         update = _fitted(update, selection.shape)
         handle = _new(type(self._source))
         handle._node = node
@@ -229,7 +225,7 @@ def _entry(node: Node, i: int) -> Node:
     extent = shape[0]
     start = i + extent if i < 0 else i
     if not 0 <= start < extent:
-        raise _out_of_range(i, 0, extent)
+        raise out_of_range(i, 0, extent)
     rest = shape[1:]
     more = len(rest)
     sizes = (1, *rest)
@@ -240,7 +236,7 @@ def _entry(node: Node, i: int) -> Node:
 def _slice_of_first_axis(node: Node, key: slice) -> Node:
     shape = node.shape
     extent = shape[0]
-    start, size, step = _steps(key, extent)
+    start, size, step = steps(key, extent)
     if size == extent and step > 0:
         return node
     more = len(shape) - 1
@@ -250,202 +246,8 @@ def _slice_of_first_axis(node: Node, key: slice) -> Node:
     return part if step > 0 else FLIP(part, (0,))
 
 
-_LIMIT = 2**31
 _ZEROS = (0,) * 64
 _ONES = (1,) * 64
-
-
-def _steps(key: slice, extent: int) -> tuple[int, int, int]:
-    """The lowest element of a slice, how many there are, and the step, which is negative if it runs backwards."""
-    start, stop, step = key.start, key.stop, key.step
-    if start is None and stop is None and step is None:
-        return 0, extent, 1
-    try:
-        for bound in (start, stop, step):
-            if bound is not None and not -_LIMIT <= bound < _LIMIT:
-                raise ValueError("[index] Slice indices must be 32-bit integers.")
-        if step == 0:
-            raise ValueError(f"[index] The step of a slice must not be 0, got {key}.")
-        start, stop, step = key.indices(extent)
-    except TypeError:
-        raise ValueError(f"[index] Slice indices must be integers or None, got {key}.") from None
-    if step == 1:
-        return start, max(stop - start, 0), 1
-    size = len(range(start, stop, step))
-    if step < 0:
-        start = start + (size - 1) * step if size else 0
-    return start, size, step
-
-
-def _out_of_range(i: int, axis: int, extent: int) -> IndexOutOfRange:
-    return IndexOutOfRange(f"[index] Index {i} is out of range for axis {axis} with size {extent}.")
-
-
-# ---------------------------------------------------------------------- keys in general
-
-
-class Selection:
-    """What a key selects.
-
-    Every axis of x is sliced by `starts`, `sizes` and `strides`; those in `flipped` run backwards. Without the axes
-    that an integer picks from, the slice has shape `view`. `indices` are index arrays into the `axes` of that; what
-    they gather has shape `gathered`, with the axes of the indices after the first `position` others. With new axes the
-    result has shape `shape`. `outside` tells the index, axis and extent of an integer that is out of range.
-    """
-
-    __slots__ = (
-        "axes",
-        "flipped",
-        "gathered",
-        "indices",
-        "outside",
-        "position",
-        "shape",
-        "sizes",
-        "starts",
-        "strides",
-        "view",
-    )
-
-    starts: tuple[int, ...]
-    sizes: Shape
-    strides: tuple[int, ...]
-    flipped: tuple[int, ...]
-    view: Shape
-    indices: list[Node]
-    axes: tuple[int, ...]
-    position: int
-    gathered: Shape
-    shape: Shape
-    outside: tuple[int, int, int] | None
-
-
-def _parse(shape: Shape, key: Any) -> Selection:
-    """The selection that a key makes of an array of `shape`."""
-    entries = _complete(key if type(key) is tuple else (key,), len(shape))
-    starts: list[int] = []
-    sizes: list[int] = []
-    strides: list[int] = []
-    flipped: list[int] = []
-    view: list[int] = []  # without the axes that integers pick from
-    indices: list[Node] = []
-    axes: list[int] = []
-    sliced: list[int] = []  # extents of the result but for the indices' own
-    fresh: list[bool] = []  # which of them are new axes
-    picked: list[tuple[int, int]] = []  # the integers and index arrays: place in the key, place in the result
-    outside = None
-    for place, entry in enumerate(entries):
-        if entry is None:
-            sliced.append(1)
-            fresh.append(True)
-            continue
-        axis = len(starts)
-        extent = shape[axis]
-        if type(entry) is slice:
-            start, size, step = _steps(entry, extent)
-            if step < 0:
-                flipped.append(axis)
-            view.append(size)
-            sliced.append(size)
-            fresh.append(False)
-        else:
-            picked.append((place, len(sliced)))
-            start, size, step = 0, extent, 1
-            if isinstance(entry, Node):
-                indices.append(entry)
-                axes.append(len(view))
-                view.append(extent)
-            else:
-                start, size = entry + extent if entry < 0 else entry, 1
-                if not 0 <= start < extent:
-                    outside = outside or (entry, axis, extent)
-                    start = 0
-        starts.append(start)
-        sizes.append(size)
-        strides.append(abs(step))
-    selection = Selection()
-    selection.starts = tuple(starts)
-    selection.sizes = tuple(sizes)
-    selection.strides = tuple(strides)
-    selection.flipped = tuple(flipped)
-    selection.view = tuple(view)
-    selection.indices = indices
-    selection.axes = tuple(axes)
-    selection.outside = outside
-    selection.position = 0
-    selection.shape = selection.gathered = tuple(sliced)
-    if indices:
-        index_shape: Shape = ()
-        for index in indices:
-            index_shape = broadcast_shape(index_shape, index.shape)
-        # Index arrays that stand side by side are replaced by their axes, others come first; integers count as arrays.
-        together = picked[-1][0] - picked[0][0] == len(picked) - 1
-        insert = picked[0][1] if together else 0
-        selection.position = fresh[:insert].count(False)
-        selection.shape = (*sliced[:insert], *index_shape, *sliced[insert:])
-        rest = [extent for extent, new in zip(sliced, fresh, strict=True) if not new]
-        selection.gathered = (*rest[: selection.position], *index_shape, *rest[selection.position :])
-    return selection
-
-
-_WHOLE = slice(None)
-
-
-def _complete(key: tuple[Any, ...], ndim: int) -> list[Any]:
-    """The entries of a key with slices for what it leaves out, integers as Python ints and index arrays as nodes."""
-    entries: list[Any] = []
-    place = None
-    missing = ndim
-    for entry in key:
-        if entry is Ellipsis:
-            if place is not None:
-                raise ValueError("[index] An index can only have a single ellipsis (...).")
-            place = len(entries)
-            continue
-        if entry is not None:
-            missing -= 1
-            kind = type(entry)
-            if kind is not slice and kind is not int:
-                entry = _index(entry)
-        entries.append(entry)
-    if missing < 0:
-        raise ValueError(f"[index] Too many indices for array with {ndim} dimensions.")
-    if missing:
-        place = len(entries) if place is None else place
-        entries[place:place] = [_WHOLE] * missing
-    return entries
-
-
-def _index(entry: Any) -> int | Node:
-    """An integer, or the node of an index array."""
-    node = getattr(entry, "_node", None)
-    if type(node) is not Node:
-        if isinstance(entry, Node):
-            node = entry
-        elif isinstance(entry, bool | np.bool_):
-            raise _no_booleans()
-        elif isinstance(entry, list) or (isinstance(entry, np.ndarray) and entry.ndim):
-            node = conversion.node_from(entry, None)
-        else:
-            try:
-                return operator.index(entry)
-            except TypeError:
-                raise ValueError(
-                    f"[index] Cannot index an array with {type(entry).__name__}; use integers, slices, ..., None "
-                    f"or integer arrays."
-                ) from None
-    if node.dtype is bool_:
-        raise _no_booleans()
-    if not node.dtype.is_integer:
-        raise ValueError(f"[index] Index arrays must be integral, got {node.dtype.name}; cast with astype(mx.int32).")
-    return node
-
-
-def _no_booleans() -> ValueError:
-    return ValueError(
-        "[index] Boolean indices are not supported here, since the shape of the result would depend on values. "
-        "Select with mx.where(mask, x, other); only x[mask] = value takes a mask."
-    )
 
 
 # ---------------------------------------------------------------------- selections at work
@@ -453,7 +255,7 @@ def _no_booleans() -> ValueError:
 
 def _read(node: Node, selection: Selection) -> Node:
     if selection.outside is not None:
-        raise _out_of_range(*selection.outside)
+        raise out_of_range(*selection.outside)
     if not selection.indices:
         return _view(node, selection, selection.shape)
     part = _view(node, selection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlx.arrays.array import array, wrap
-from mlx.arrays.indexing import IndexOutOfRange
+from mlx.arrays.selection import IndexOutOfRange
 from mlx.ir.dtypes import int32
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape
