@@ -62,14 +62,14 @@ def norm(
     given = a._node if type(a) is array else array_node(a, "linalg::norm")
     x = cast(given, float32) if given.dtype.is_half else at_least_float(given)
     axes = _axes_in_order(axis, x.ndim)
-    if ord is None:
+    if ord is None and (axis is None or len(axes) < 3):
         out = _euclidean(x, axes)
     elif isinstance(ord, str):
         out = _named_norm(x, ord, axes)
     elif len(axes) == 1:
-        out = _vector_norm(x, ord, axes)
+        out = _vector_norm(x, ord, axes)  # type: ignore[arg-type]
     elif len(axes) == 2:
-        out = _matrix_norm(x, ord, *axes)
+        out = _matrix_norm(x, ord, *axes)  # type: ignore[arg-type]
     else:
         raise ValueError(
             f"[linalg::norm] Received too many axes for norm: ord {ord} takes one axis or two, got {len(axes)}."

@@ -5,10 +5,9 @@ from __future__ import annotations
 from math import prod
 
 from mlx.arrays.array import array, wrap
-from mlx.arrays.operands import is_operand, operand_pair
+from mlx.arrays.operands import operand_pair
 from mlx.ir.node import Node
 from mlx.ops.arguments import Axes, StreamOrDevice, at_least_float, checked_axes, checked_axis
-from mlx.ops.recording import Scalar
 from mlx.ops.shape_arguments import array_node, one_integer
 from mlx.primitives.classification import ISNAN
 from mlx.primitives.elementwise import SELECT
@@ -201,7 +200,7 @@ def median(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: St
 
 
 def searchsorted(
-    sorted_sequence: array, values: Scalar | array, /, side: str = "left", *, stream: StreamOrDevice = None
+    sorted_sequence: array, values: array, /, side: str = "left", *, stream: StreamOrDevice = None
 ) -> array:
     """Positions at which values would have to be inserted to keep a sequence sorted.
 
@@ -214,6 +213,7 @@ def searchsorted(
         uint32 array of the shape of `values`, from 0 to n.
 
     Raises:
+        TypeError: an argument is no array.
         ValueError: `sorted_sequence` has not one axis, or `side` is another word.
 
     Example:
@@ -224,8 +224,7 @@ def searchsorted(
         array([3, 4], dtype=uint32)
     """
     array_node(sorted_sequence, "searchsorted", "sorted_sequence")
-    if not is_operand(values):
-        array_node(values, "searchsorted", "values")
+    array_node(values, "searchsorted", "values")
     if sorted_sequence.ndim != 1:
         raise ValueError(f"[searchsorted] The sorted sequence must be 1-D but has {sorted_sequence.ndim} dimensions.")
     if side not in ("left", "right"):

@@ -46,10 +46,10 @@ def _sort(x: Array, axis: int) -> Array:
 def _argtopk(x: Array, k: int, axis: int) -> Array:
     rows = np.moveaxis(x, axis, -1)
     extent = rows.shape[-1]
-    if x.dtype.kind == "c" or 8 * k > extent:
-        out = _latest_first(rows)[..., extent - k :]
-    elif k == 0 or x.size == 0:
+    if k == 0 or x.size == 0:
         out = np.zeros((*rows.shape[:-1], k), np.uint32)
+    elif x.dtype.kind == "c" or 8 * k > extent:
+        out = _latest_first(rows)[..., extent - k :]
     else:
         chosen = _largest(rows, k)
         order = _latest_first(np.take_along_axis(rows, chosen, -1)).astype(np.intp)
@@ -105,6 +105,8 @@ def _packed_argsort(xla: Any, x: Array, axis: int) -> Array:
     lax = xla.lax
     if x.dtype.kind not in "iub":
         x = _integer_key(xla, x.astype(np.float32))
+    if x.dtype == np.uint32:
+        x = lax.bitcast_convert_type(x ^ np.uint32(2**31), np.int32)  # or the large ones would become negative
     bits = np.int64(32)
     packed = (x.astype(np.int64) << bits) | lax.broadcasted_iota(np.int64, x.shape, axis)
     return (lax.sort(packed, axis) & np.int64(2**32 - 1)).astype(np.uint32)
@@ -134,8 +136,9 @@ def _complex_keys(xla: Any, x: Array) -> tuple[Array, Array, Array]:
 def _argtopk_xla(xla: Any, x: Array, k: int, axis: int) -> Array:
     lax, jnp = xla.lax, xla.jnp
     rows = jnp.moveaxis(x, axis, -1)
-    narrow = x.dtype.itemsize <= 2 or x.dtype == np.float32
-    if narrow and x.size:
+    if not x.size:
+        out = jnp.zeros((*rows.shape[:-1], k), np.uint32)
+    elif x.dtype.itemsize <= 2 or x.dtype == np.float32:
         rows = rows.astype(np.float32)
         rows = jnp.where(rows != rows, np.float32(np.nan), jnp.where(rows == 0, np.float32(0), rows))
         out = lax.rev(lax.top_k(rows, k)[1], (x.ndim - 1,))
