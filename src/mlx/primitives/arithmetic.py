@@ -14,7 +14,7 @@ from mlx.ir.node import Node
 from mlx.ir.primitive import SCALAR, Primitive, scalar_node
 from mlx.primitives.complex import REAL
 from mlx.primitives.elementwise import SELECT, Elementwise, boolean, conjugate, real_part_dtype, weigh
-from mlx.primitives.shape import broadcast
+from mlx.primitives.shape import broadcast, unbroadcast
 from mlx.primitives.structure import cast
 
 # ---------------------------------------------------------------------- the four operations
@@ -119,20 +119,31 @@ def _lowered_extremum(function: str, better: str) -> Callable[..., Any]:
     return lowered
 
 
-# At a tie the second input gets the whole cotangent.
+def _extremum_rules(first: Elementwise) -> dict[str, Any]:
+    """Derivatives of max and min, where `first` tells which elements come from the first input; ties do not.
+
+    They select and do not multiply, so that an infinite cotangent of an element not taken is dropped as well:
+    sqrt(max(x, 0)) has derivative 0 at -1.
+    """
+
+    def tangent(tangents: Sequence[Node | None], out: Node, a: Node, b: Node) -> Node:
+        of_a, of_b = (0 if t is None else t for t in tangents)
+        return broadcast(SELECT(first(a, b), of_a, of_b), out.shape)
+
+    return {
+        "vjp": (
+            lambda g, out, a, b: unbroadcast(SELECT(first(a, b), g, 0), a.shape),
+            lambda g, out, a, b: unbroadcast(SELECT(first(a, b), 0, g), b.shape),
+        ),
+        "jvp": tangent,
+    }
+
+
 MAXIMUM = Elementwise(
-    "maximum",
-    2,
-    _extremum(np.maximum, np.greater),
-    _lowered_extremum("max", "gt"),
-    (lambda out, a, b: indicator(GREATER(a, b), a), lambda out, a, b: indicator(LESS_EQUAL(a, b), b)),
+    "maximum", 2, _extremum(np.maximum, np.greater), _lowered_extremum("max", "gt"), **_extremum_rules(GREATER)
 )
 MINIMUM = Elementwise(
-    "minimum",
-    2,
-    _extremum(np.minimum, np.less),
-    _lowered_extremum("min", "lt"),
-    (lambda out, a, b: indicator(LESS(a, b), a), lambda out, a, b: indicator(GREATER_EQUAL(a, b), b)),
+    "minimum", 2, _extremum(np.minimum, np.less), _lowered_extremum("min", "lt"), **_extremum_rules(LESS)
 )
 
 # ---------------------------------------------------------------------- sign and modulus
