@@ -136,24 +136,33 @@ def split_in_two(key: Any) -> tuple[Any, Any]:
     return np.array((a & _WORD, a >> 64), np.uint32), np.array((b & _WORD, b >> 64), np.uint32)
 
 
+_QUICKLY_COMPILED = 2**16  # words up to which compiling costs more than enciphering each block twice
+
+
 def _words_xla(xla: Any, key: Any, shape: Shape) -> Any:
-    lax = xla.lax
+    lax, jnp = xla.lax, xla.jnp
     size = math.prod(shape)
     half = (size + 1) // 2
     lead = key.shape[:-1]
-    x0 = lax.broadcasted_iota(np.uint32, (*lead, half), len(lead))
+    count = size if size <= _QUICKLY_COMPILED else half
+    position = lax.broadcasted_iota(np.uint32, (*lead, count), len(lead))
+    in_first_half = position < np.uint32(half)
+    x0 = position if count == half else jnp.where(in_first_half, position, position - np.uint32(half))
     x1 = x0 + np.uint32(half)
     if size % 2:
-        x1 = lax.select(x0 == np.uint32(half - 1), xla.jnp.zeros_like(x1), x1)
-    k0 = xla.jnp.broadcast_to(key[..., 0:1], x0.shape)
-    k1 = xla.jnp.broadcast_to(key[..., 1:2], x0.shape)
-    words = lax.concatenate(_encipher_xla(lax, k0, k1, x0, x1), len(lead))
-    if size % 2:
-        words = lax.slice_in_dim(words, 0, size, axis=len(lead))
+        x1 = lax.select(x0 == np.uint32(half - 1), jnp.zeros_like(x1), x1)
+    k0 = jnp.broadcast_to(key[..., 0:1], x0.shape)
+    k1 = jnp.broadcast_to(key[..., 1:2], x0.shape)
+    first, second = _encipher_xla(lax, k0, k1, x0, x1)
+    if count == size:
+        # One elementwise expression: joining two halves would compile the rounds twice.
+        words = jnp.where(in_first_half, first, second)
+    else:
+        words = lax.slice_in_dim(lax.concatenate((first, second), len(lead)), 0, size, axis=len(lead))
     return lax.reshape(words, (*lead, *shape))
 
 
-_EARNS_COMPILING = 2**20  # numbers
+_EARNS_COMPILING = 2**17  # numbers
 
 
 def _cost(nanoseconds: float) -> Any:
