@@ -154,3 +154,12 @@ def test_the_gradient_of_picking_classes(engine: str) -> None:
 def test_errors(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call(mx.array(X), mx.array([0, 1]))
+
+
+def test_integer_indices_are_not_differentiated() -> None:
+    x, i = mx.array([1.0, 2.0, 3.0]), mx.array([0, 2])
+    with pytest.raises(ValueError, match="stop_gradient"):
+        mx.grad(lambda x, i: mx.take(x, i).sum(), argnums=(0, 1))(x, i)
+    gradients = mx.grad(lambda x, i: mx.take(x, mx.stop_gradient(i)).sum(), argnums=(0, 1))(x, i)
+    assert gradients[0].tolist() == [1.0, 0.0, 1.0]
+    assert gradients[1].tolist() == [0, 0]

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -303,12 +303,19 @@ def counting(count: int) -> Node:
     return ARANGE(scalar_node(0, int32), scalar_node(1, int32), count)
 
 
+def _refuse_index() -> NoReturn:
+    """Indices computed from floating numbers get a zero gradient; only integers that are differentiated come here."""
+    raise ValueError(
+        "[gather] Indices have no derivative: wrap them in mx.stop_gradient, or leave them out of what is differentiated."
+    )
+
+
 def _gather_cotangent(
     i: int, g: Node, out: Node, inputs: Sequence[Node], axes: Axes, position: int, clamp: bool
 ) -> Node | None:
     x, *indices = inputs
     if i > 0:
-        return None
+        _refuse_index()
     return SCATTER_ADD([zeros(x.shape, g.dtype), g, *indices], axes, position, clamp)
 
 
@@ -330,7 +337,7 @@ def _set_cotangent(
     if i == 0:
         return SCATTER([g, zeros(update.shape, g.dtype), *indices], axes, position, clamp)
     if i > 1:
-        return None
+        _refuse_index()
     read = GATHER([g, *indices], axes, position, clamp)
     shape = _index_shape(indices)
     if prod(shape) <= 1:
@@ -354,7 +361,9 @@ def _add_cotangent(
 ) -> Node | None:
     if i == 0:
         return g
-    return GATHER([g, *inputs[2:]], axes, position, clamp) if i == 1 else None
+    if i > 1:
+        _refuse_index()
+    return GATHER([g, *inputs[2:]], axes, position, clamp)
 
 
 def _multiply_cotangent(
@@ -370,7 +379,7 @@ def _multiply_cotangent(
         ones = broadcast(scalar_node(1, x.dtype), x.shape)
         return weigh(g, conjugate(SCATTER_MULTIPLY([ones, update, *indices], *where)))
     if i > 1:
-        return None
+        _refuse_index()
     vanishes = EQUAL(update, 0)
     counted = SELECT(vanishes, scalar_node(1, int32), scalar_node(0, int32))
     factor = SELECT(vanishes, 1, update)
@@ -389,7 +398,7 @@ def _extremum_cotangent(
     if i == 0:
         return SELECT(EQUAL(x, out), g, 0)
     if i > 1:
-        return None
+        _refuse_index()
     won = EQUAL(update, GATHER([out, *indices], axes, position, clamp))
     return SELECT(won, GATHER([g, *indices], axes, position, clamp), 0)
 
