@@ -10,8 +10,13 @@ from mlx.primitives.elementwise import Elementwise
 
 
 def _complement(x: Node) -> Node:
-    """1 - x**2, without cancellation near 1."""
-    return (1.0 - x) * (1.0 + x)
+    return 1.0 - SQUARE(x)
+
+
+def _arccosh_slope(out: Node, x: Node) -> Node:
+    if x.dtype.is_complex:  # a product of roots, for it has the branch that the root of the product lacks
+        return RSQRT(x - 1.0) * RSQRT(x + 1.0)
+    return RSQRT(SQUARE(x) - 1.0)
 
 
 SIN = Elementwise("sin", 1, np.sin, "sin", (lambda out, x: COS(x),), nanoseconds=4.0)
@@ -44,14 +49,5 @@ COSH = Elementwise("cosh", 1, np.cosh, "cosh", (lambda out, x: SINH(x),), nanose
 TANH = Elementwise("tanh", 1, np.tanh, "tanh", (lambda out, x: 1.0 - SQUARE(out),), nanoseconds=4.0)
 
 ARCSINH = Elementwise("arcsinh", 1, np.arcsinh, "asinh", (lambda out, x: RSQRT(1.0 + SQUARE(x)),), nanoseconds=15.0)
-ARCCOSH = Elementwise(
-    "arccosh",
-    1,
-    np.arccosh,
-    "acosh",
-    (
-        lambda out, x: RSQRT(x - 1.0) * RSQRT(x + 1.0),
-    ),  # the branch of the product of roots, not of their product's root
-    nanoseconds=15.0,
-)
+ARCCOSH = Elementwise("arccosh", 1, np.arccosh, "acosh", (_arccosh_slope,), nanoseconds=15.0)
 ARCTANH = Elementwise("arctanh", 1, np.arctanh, "atanh", (lambda out, x: 1.0 / _complement(x),), nanoseconds=15.0)
