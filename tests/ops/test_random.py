@@ -15,10 +15,13 @@ import mlx.core as mx
 KEY_SEED = 2**40 + 17
 
 
-@pytest.fixture(params=["numpy", "xla"], autouse=True)
+@pytest.fixture(params=["numpy", "xla"])
 def engine(request: Any) -> Any:
     with mx.engine(request.param):
         yield request.param
+
+
+on_both_engines = pytest.mark.usefixtures("engine")
 
 
 def key() -> mx.array:
@@ -51,6 +54,7 @@ def test_seeds_are_integers_of_64_bits(seed: Any) -> None:
         mx.random.seed(seed)
 
 
+@on_both_engines
 def test_split() -> None:
     assert mx.random.split(mx.random.key(0)).tolist() == [[4146024105, 967050713], [2718843009, 1272950319]]
     assert mx.random.split(key(), 1).tolist() == [[3417383460, 2776478190]]
@@ -66,6 +70,7 @@ def test_split() -> None:
     assert mx.random.split(key(), 0).shape == (0, 2)
 
 
+@on_both_engines
 def test_many_words() -> None:
     many = np.array(mx.random.split(key(), 50000))
     assert many.astype(np.uint64).sum() == 215635465893191
@@ -73,6 +78,7 @@ def test_many_words() -> None:
     assert np.bitwise_xor.reduce(np.array(mx.random.split(key(), 25001)).reshape(-1)) == 3473146807
 
 
+@on_both_engines
 def test_global_stream() -> None:
     mx.random.seed(12345)
     drawn = [mx.random.uniform().item() for _ in range(4)]
@@ -141,6 +147,7 @@ def test_a_state_is_a_list_of_one_key(bad: Any) -> None:
     assert mx.random.state[0].tolist() == [0, 3]
 
 
+@on_both_engines
 def test_a_state_that_is_not_evaluated_yet_can_be_drawn_from() -> None:
     mx.random.state = [mx.random.key(12345) + mx.array(0, mx.uint32)]
     assert mx.random.uniform().item() == 0.0023064410779625177
@@ -206,6 +213,7 @@ def test_split_needs_a_count() -> None:
 # ---------------------------------------------------------------------- uniform
 
 
+@on_both_engines
 @pytest.mark.parametrize(
     "expected",
     [
@@ -224,6 +232,7 @@ def test_uniform(expected: list[float]) -> None:
     assert drawn.tolist() == expected
 
 
+@on_both_engines
 def test_uniform_between_bounds() -> None:
     close(
         mx.random.uniform(-3, 7, (2, 3), key=key()),
@@ -235,6 +244,7 @@ def test_uniform_between_bounds() -> None:
     close(with_arrays, unit * (high - low) + low)
 
 
+@on_both_engines
 def test_uniform_in_half_precision() -> None:
     half = mx.random.uniform(-3, 7, (5,), mx.float16, key=key())
     assert half.dtype == mx.float16
@@ -244,6 +254,7 @@ def test_uniform_in_half_precision() -> None:
     close(brain, [3.21875, -1.1953125, 4.1875, -0.15625, 5.625], 8e-3)
 
 
+@on_both_engines
 @pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16])
 def test_uniform_never_reaches_one(dtype: mx.Dtype) -> None:
     drawn = mx.random.uniform(shape=(2**18,), dtype=dtype, key=key())
@@ -296,6 +307,7 @@ def test_uniform_errors(arguments: dict[str, Any], error: type[Exception], messa
 NORMAL = [0.3071798086166382, -0.9123218059539795, 0.5005908608436584, -0.57009333372, 1.07995343208, 0.78039777279]
 
 
+@on_both_engines
 def test_normal() -> None:
     close(mx.random.normal((6,), key=key()), NORMAL)
     scaled = mx.random.normal((6,), loc=0.7, scale=0.3, key=key())
@@ -305,6 +317,7 @@ def test_normal() -> None:
     close(wide, 0.7 + 0.3 * np.array(NORMAL))
 
 
+@on_both_engines
 @pytest.mark.parametrize(("dtype", "tolerance"), [(mx.float16, 1e-3), (mx.bfloat16, 8e-3)])
 def test_normal_in_half_precision(dtype: mx.Dtype, tolerance: float) -> None:
     drawn = mx.random.normal((6,), dtype, key=key())
@@ -322,6 +335,7 @@ def test_normal_in_half_precision_on_the_interpreter_bit_for_bit() -> None:
         assert brain.tolist() == [0.79296875, 0.423828125, 0.8515625, 0.52734375, 1.0234375, 0.93359375]
 
 
+@on_both_engines
 def test_complex_normal() -> None:
     real = [-1.0286256074905396, -0.6625826358795166, 0.4844173491001129, 0.7766717672348022]
     imaginary = [-1.0818151235580444, -0.3503037989139557, 0.8451792001724243, -0.8445932269096375]
@@ -334,6 +348,7 @@ def test_complex_normal() -> None:
     close(scaled.imag.flatten(), 0.1 + 0.3 * np.array(imaginary))
 
 
+@on_both_engines
 def test_normal_parameters_broadcast() -> None:
     drawn = mx.random.normal((2, 3), loc=mx.array([10.0, 20.0, 30.0]), scale=mx.array([[1.0], [2.0]]), key=key())
     standard = np.array(NORMAL).reshape(2, 3)
@@ -377,6 +392,7 @@ def test_normal_errors() -> None:
 # ---------------------------------------------------------------------- other continuous distributions
 
 
+@on_both_engines
 def test_truncated_normal() -> None:
     expected = [0.43085575103759766, -0.5053489804267883, 0.6614185571670532, -0.2757042050, 1.0919841527938843]
     close(mx.random.truncated_normal(-1, 2, (5,), key=key()), expected, 3e-6)
@@ -401,6 +417,7 @@ def test_truncated_normal_stays_between_its_bounds() -> None:
         mx.random.truncated_normal(0, 1, dtype=mx.float64)
 
 
+@on_both_engines
 def test_gumbel() -> None:
     expected = [0.7402529120445251, -0.53670734167099, 1.1018075942993164, -0.2292846292257309, 1.8910211324691772]
     close(mx.random.gumbel((5,), key=key()), expected)
@@ -411,6 +428,7 @@ def test_gumbel() -> None:
         mx.random.gumbel((2,), mx.int32)
 
 
+@on_both_engines
 def test_laplace() -> None:
     expected = [-0.2761402428150177, 1.0172185897827148, -0.5701996088027954, 0.56455272436, -1.2723841667175293]
     close(mx.random.laplace((5,), key=key()), expected)
@@ -427,6 +445,7 @@ def test_laplace() -> None:
         mx.random.laplace((2,), scale=mx.ones((2,)))  # type: ignore[arg-type]
 
 
+@on_both_engines
 def test_multivariate_normal() -> None:
     drawn = mx.random.multivariate_normal(mx.array([1.0, 2.0]), mx.array([[2.0, 1], [1, 3]]), (3,), key=key())
     close(drawn, [[1.1263654232, 0.547674417], [1.5037696361, 1.192751169], [2.7399950027, 3.6785900593]], 3e-6)
@@ -443,6 +462,7 @@ def test_moments_of_multivariate_normal() -> None:
     np.testing.assert_allclose(np.cov(drawn.T), cov, atol=0.1)
 
 
+@on_both_engines
 def test_multivariate_normal_is_differentiable() -> None:
     standard = np.array(mx.random.normal((2,), key=key()))
 
@@ -477,6 +497,7 @@ def test_multivariate_normal_errors(arguments: Any, error: type[Exception], mess
 # ---------------------------------------------------------------------- integers and booleans
 
 
+@on_both_engines
 def test_randint() -> None:
     drawn = mx.random.randint(-50, 50, (12,), key=key())
     assert drawn.dtype == mx.int32
@@ -517,6 +538,7 @@ def test_randint_errors() -> None:
         mx.random.randint(0, 9, 3)  # type: ignore[arg-type]
 
 
+@on_both_engines
 def test_bernoulli() -> None:
     drawn = mx.random.bernoulli(0.3, (12,), key=key())
     assert drawn.dtype == mx.bool_
@@ -548,6 +570,7 @@ def test_bernoulli_errors() -> None:
 LOGITS = np.arange(12, dtype=np.float32).reshape(3, 4) / 4
 
 
+@on_both_engines
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -565,6 +588,7 @@ def test_categorical(arguments: dict[str, Any], expected: list[Any]) -> None:
     assert drawn.tolist() == expected
 
 
+@on_both_engines
 def test_categorical_of_one_distribution() -> None:
     one = mx.array(LOGITS[2])
     expected = [1, 2, 2, 3, 0, 2, 2, 2, 3, 2]
@@ -586,6 +610,7 @@ def test_frequencies_of_categorical(rows: int) -> None:
         assert (row != 1).all()
 
 
+@on_both_engines
 def test_categorical_takes_any_dtype() -> None:
     for dtype in (mx.float16, mx.bfloat16, mx.float64, mx.int32):
         logits = mx.array([[0, 30, 0], [60, 0, 0]]).astype(dtype)
@@ -611,6 +636,7 @@ def test_categorical_errors(arguments: Any, named: Any, error: type[Exception], 
         mx.random.categorical(*arguments, **named)
 
 
+@on_both_engines
 def test_permutation() -> None:
     order = mx.random.permutation(11, key=key())
     assert order.dtype == mx.uint32
@@ -645,6 +671,7 @@ def test_permutation_errors() -> None:
 # ---------------------------------------------------------------------- transforms
 
 
+@on_both_engines
 def test_many_keys_at_once() -> None:
     keys = mx.random.split(key(), 3)
     expected = [
