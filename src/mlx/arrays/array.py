@@ -6,41 +6,31 @@ files of their own beside this one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlx.arrays import conversion, indexing, printing
-from mlx.arrays.operands import is_operand, operand_pair
-from mlx.ir.dtypes import Dtype
+from mlx.arrays.habits import FOREIGN_HABITS
+from mlx.arrays.operators import (
+    bitwise,
+    elementwise,
+    forwarded,
+    in_place,
+    in_place_division,
+    matrix_product,
+    power,
+    reflected,
+)
+from mlx.ir.dtypes import Dtype, bool_
 from mlx.ir.node import Node, Shape, hooks, record
-from mlx.ir.primitive import Primitive, broadcast_shape, scalar_node
 from mlx.primitives import arithmetic
 
 Axes = int | Sequence[int] | None
 StreamOrDevice = Any
 
 _new = object.__new__
-
-# What people coming from other frameworks type, and what to write here.
-_FOREIGN_HABITS = {
-    "backward": "arrays carry no gradients: use mx.value_and_grad(loss_function)(params, ...)",
-    "grad": "arrays carry no gradients: use mx.value_and_grad(loss_function)(params, ...)",
-    "requires_grad": "every argument of mx.grad is differentiated; captured arrays are constants",
-    "requires_grad_": "every argument of mx.grad is differentiated; captured arrays are constants",
-    "detach": "use mx.stop_gradient(x)",
-    "numpy": "use numpy.array(x)",
-    "cpu": "arrays need no moving between devices",
-    "cuda": "arrays need no moving between devices",
-    "to": "use x.astype(dtype); arrays need no moving between devices",
-    "float": "use x.astype(mx.float32)",
-    "long": "use x.astype(mx.int64)",
-    "permute": "use x.transpose(*axes)",
-    "unsqueeze": "use mx.expand_dims(x, axis)",
-    "dim": "use x.ndim",
-    "copy": "use mx.array(x); arrays are never changed behind your back",
-}
 
 
 def wrap(node: Node) -> array:
@@ -50,86 +40,18 @@ def wrap(node: Node) -> array:
     return handle
 
 
-def _binary(primitive: Primitive, doing: str) -> Callable[[array, Any], array]:
-    """The operator of an elementwise primitive that promotes its operands to one dtype and keeps it."""
-
-    def operator(self: array, other: Any) -> array:
-        a = self._node
-        kind = type(other)
-        if kind is array and other._node.dtype is a.dtype:
-            b = other._node
-        elif (kind is float or kind is int) and a.dtype.is_inexact:
-            b = scalar_node(other, a.dtype)
-        elif is_operand(other):
-            a, b = operand_pair(primitive.name, self, other)
-        else:
-            raise ValueError(f"Cannot perform {doing} on an mlx.core.array and {kind.__name__}")
-        shape = a.shape
-        if shape != b.shape:
-            shape = broadcast_shape(shape, b.shape)
-        handle = _new(array)
-        handle._node = record(primitive, (a, b), (), shape, a.dtype)
-        return handle
-
-    return operator
-
-
-def _forwarded(name: str, doing: str) -> Callable[[array, Any], array]:
-    """The operator that is the public function `mx.<name>`."""
-
-    def operator(self: array, other: Any) -> array:
-        if not is_operand(other):
-            raise ValueError(f"Cannot perform {doing} on an mlx.core.array and {type(other).__name__}")
-        return getattr(ops, name)(self, other)
-
-    return operator
-
-
-def _reflected(name: str, doing: str) -> Callable[[array, Any], array]:
-    """The operator that is `mx.<name>` with the operands exchanged."""
-
-    def operator(self: array, other: Any) -> array:
-        if not is_operand(other):
-            raise ValueError(f"Cannot perform {doing} on {type(other).__name__} and an mlx.core.array")
-        return getattr(ops, name)(other, self)
-
-    return operator
-
-
-def _in_place(operator: Callable[[array, Any], array]) -> Callable[[array, Any], array]:
-    """The augmented assignment of an operator: it rebinds the handle, and every name of it sees the new value."""
-
-    def assign(self: array, other: Any) -> array:
-        self._node = operator(self, other)._node
-        return self
-
-    return assign
-
-
-def _compared(name: str, doing: str, with_others: bool | None = None) -> Callable[[array, Any], Any]:
-    """A comparison; `with_others` is the answer for objects that no array can be compared with."""
-
-    def operator(self: array, other: Any) -> Any:
-        if is_operand(other):
-            return getattr(ops, name)(self, other)
-        if with_others is None:
-            raise ValueError(f"Cannot perform {doing} on an mlx.core.array and {type(other).__name__}")
-        return with_others
-
-    return operator
-
-
 class array:
     """A multi-dimensional array of one dtype whose value is computed when it is asked for.
 
     Args:
         val: a Python number, a (nested) list or tuple of numbers or arrays, a NumPy array, another array, or an object
-            with `__mlx_array__` or `__dlpack__`. It is copied.
+            with `__mlx_array__`, `__dlpack__` or the buffer protocol. It is copied.
         dtype: the element type; by default that of `val`, where Python floats become float32 and ints int32.
 
     Raises:
         ValueError: `val` is of another type, or a ragged list.
-        TypeError: `dtype` is no Dtype.
+        TypeError: `dtype` is no Dtype, or `val` is None.
+        RuntimeError: an int is out of range.
 
     Example:
         >>> import mlx.core as mx
@@ -139,7 +61,8 @@ class array:
     """
 
     __slots__ = ("__weakref__", "_node")
-    __array_priority__ = 1000  # so that NumPy leaves `ndarray + array` to us
+    # So that NumPy leaves `ndarray + array` to us, and derivatives pass through it.
+    __array_priority__ = 1000
 
     _node: Node
 
@@ -210,16 +133,17 @@ class array:
 
     def __iter__(self) -> Iterator[array]:
         if not self._node.shape:
-            raise TypeError("[iter] a 0-dimensional array cannot be iterated.")
+            raise TypeError("[iter] A 0-dimensional array cannot be iterated.")
         return ArrayIterator(self)
 
     def __hash__(self) -> int:
         return id(self)
 
     def __getattr__(self, name: str) -> Any:
-        habit = _FOREIGN_HABITS.get(name)
-        hint = f"; {habit}" if habit else ""
-        raise AttributeError(f"'array' object has no attribute '{name}'{hint}")
+        hint = FOREIGN_HABITS.get(name)
+        if hint is None and name in ops.__dict__ and callable(ops.__dict__[name]):
+            hint = f"use mx.{name}(x)"
+        raise AttributeError(f"'array' object has no attribute '{name}'" + (f": {hint}" if hint else ""))
 
     # ------------------------------------------------------------------ its value
 
@@ -236,13 +160,28 @@ class array:
 
         Raises:
             ValueError: the array has more elements or none.
+
+        Example:
+            >>> import mlx.core as mx
+            >>> mx.array([1.5]).item()
+            1.5
         """
-        if self._node.size != 1:
-            raise ValueError("[convert] Only length-1 arrays can be converted to Python scalars.")
-        return conversion.python_values(self._numpy().reshape(()))
+        node = self._node
+        if node.shape and node.size != 1:
+            raise ValueError(
+                f"[convert] Only length-1 arrays can be converted to Python scalars, got shape {node.shape}."
+            )
+        value = self._numpy().item()
+        return float(value) if node.dtype.is_half else value
 
     def tolist(self) -> Any:
-        """The values as nested lists of Python numbers; a number for an array without axes."""
+        """The values as nested lists of Python numbers; a number for an array without axes.
+
+        Example:
+            >>> import mlx.core as mx
+            >>> mx.array([[1, 2], [3, 4]]).tolist()
+            [[1, 2], [3, 4]]
+        """
         return conversion.python_values(self._numpy())
 
     def __bool__(self) -> bool:
@@ -258,14 +197,16 @@ class array:
         return complex(self.item())
 
     def __index__(self) -> int:
-        if not self._node.dtype.is_integer or self._node.size != 1:
-            raise TypeError("only integer arrays of one element can be converted to an index")
+        if not self._node.dtype.is_integer or self._node.shape:
+            raise TypeError("[index] Only 0-dimensional integer arrays can be converted to an index.")
         return self.item()
 
     def __format__(self, specification: str) -> str:
-        if self._node.shape == () and specification:
+        if not self._node.shape:
             return format(self.item(), specification)
-        return format(str(self), specification)
+        if specification:
+            raise TypeError(f"[format] Only 0-dimensional arrays take a format specification, got {specification!r}.")
+        return str(self)
 
     def __repr__(self) -> str:
         return printing.render(self._numpy(), self._node.dtype)
@@ -289,11 +230,14 @@ class array:
     def __dlpack_device__(self) -> tuple[int, int]:
         return conversion.dlpack_device()
 
-    def __buffer__(self, flags: int) -> memoryview:
-        return conversion.to_memoryview(self._numpy())
+    def __buffer__(self, flags: int) -> memoryview:  # asked for by Python 3.12 and newer
+        return conversion.to_memoryview(self._numpy(), writable=bool(flags & 1))
+
+    def __bytes__(self) -> bytes:
+        return self._numpy().tobytes()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return conversion.from_pickle, conversion.to_pickle(self._numpy(), self._node.dtype)
+        return array, (self._numpy(), self._node.dtype)
 
     def __copy__(self) -> array:
         return wrap(self._node)
@@ -311,57 +255,62 @@ class array:
 
     # ------------------------------------------------------------------ operators
 
-    __add__ = _binary(arithmetic.ADD, "addition")
-    __sub__ = _binary(arithmetic.SUBTRACT, "subtraction")
-    __mul__ = _binary(arithmetic.MULTIPLY, "multiplication")
-    __truediv__ = _forwarded("divide", "division")
-    __floordiv__ = _forwarded("floor_divide", "floor division")
-    __mod__ = _forwarded("remainder", "modulus")
-    __pow__ = _forwarded("power", "power")
-    __matmul__ = _forwarded("matmul", "matmul")
-    __and__ = _forwarded("bitwise_and", "bitwise and")
-    __or__ = _forwarded("bitwise_or", "bitwise or")
-    __xor__ = _forwarded("bitwise_xor", "bitwise xor")
-    __lshift__ = _forwarded("left_shift", "left shift")
-    __rshift__ = _forwarded("right_shift", "right shift")
+    __add__ = elementwise(arithmetic.ADD, "add")
+    __sub__ = elementwise(arithmetic.SUBTRACT, "subtract")
+    __mul__ = elementwise(arithmetic.MULTIPLY, "multiply")
+    __truediv__ = elementwise(arithmetic.DIVIDE, "divide", inexact=True)
+    __floordiv__ = forwarded("floor_divide")
+    __mod__ = forwarded("remainder")
+    __pow__ = power(arithmetic.SQUARE)
+    __matmul__ = matrix_product()
+    __and__ = bitwise("bitwise_and")
+    __or__ = bitwise("bitwise_or")
+    __xor__ = bitwise("bitwise_xor")
+    __lshift__ = bitwise("left_shift")
+    __rshift__ = bitwise("right_shift")
 
-    __radd__ = _reflected("add", "addition")
-    __rsub__ = _reflected("subtract", "subtraction")
-    __rmul__ = _reflected("multiply", "multiplication")
-    __rtruediv__ = _reflected("divide", "division")
-    __rfloordiv__ = _reflected("floor_divide", "floor division")
-    __rmod__ = _reflected("remainder", "modulus")
-    __rpow__ = _reflected("power", "power")
-    __rmatmul__ = _reflected("matmul", "matmul")
-    __rand__ = _reflected("bitwise_and", "bitwise and")
-    __ror__ = _reflected("bitwise_or", "bitwise or")
-    __rxor__ = _reflected("bitwise_xor", "bitwise xor")
-    __rlshift__ = _reflected("left_shift", "left shift")
-    __rrshift__ = _reflected("right_shift", "right shift")
+    __radd__ = reflected(arithmetic.ADD, "add")
+    __rsub__ = reflected(arithmetic.SUBTRACT, "subtract")
+    __rmul__ = reflected(arithmetic.MULTIPLY, "multiply")
+    __rtruediv__ = reflected(arithmetic.DIVIDE, "divide", inexact=True)
+    __rfloordiv__ = forwarded("floor_divide", swapped=True)
+    __rmod__ = forwarded("remainder", swapped=True)
+    __rpow__ = forwarded("power", swapped=True)
+    __rmatmul__ = matrix_product(swapped=True)
+    __rand__ = bitwise("bitwise_and", swapped=True)
+    __ror__ = bitwise("bitwise_or", swapped=True)
+    __rxor__ = bitwise("bitwise_xor", swapped=True)
+    __rlshift__ = bitwise("left_shift", swapped=True)
+    __rrshift__ = bitwise("right_shift", swapped=True)
 
-    __iadd__ = _in_place(__add__)
-    __isub__ = _in_place(__sub__)
-    __imul__ = _in_place(__mul__)
-    __itruediv__ = _in_place(__truediv__)
-    __ifloordiv__ = _in_place(__floordiv__)
-    __imod__ = _in_place(__mod__)
-    __ipow__ = _in_place(__pow__)
-    __imatmul__ = _in_place(__matmul__)
-    __iand__ = _in_place(__and__)
-    __ior__ = _in_place(__or__)
-    __ixor__ = _in_place(__xor__)
-    __ilshift__ = _in_place(__lshift__)
-    __irshift__ = _in_place(__rshift__)
+    __iadd__ = in_place(__add__)
+    __isub__ = in_place(__sub__)
+    __imul__ = in_place(__mul__)
+    __itruediv__ = in_place_division(__truediv__)
+    __ifloordiv__ = in_place(__floordiv__)
+    __imod__ = in_place(__mod__)
+    __ipow__ = in_place(__pow__)
+    __imatmul__ = in_place(__matmul__)
+    __iand__ = in_place(__and__)
+    __ior__ = in_place(__or__)
+    __ixor__ = in_place(__xor__)
+    __ilshift__ = in_place(__lshift__)
+    __irshift__ = in_place(__rshift__)
 
-    __eq__ = _compared("equal", "equal", with_others=False)  # type: ignore[assignment]
-    __ne__ = _compared("not_equal", "not equal", with_others=True)  # type: ignore[assignment]
-    __lt__ = _compared("less", "less than")
-    __le__ = _compared("less_equal", "less than or equal")
-    __gt__ = _compared("greater", "greater than")
-    __ge__ = _compared("greater_equal", "greater than or equal")
+    __eq__ = elementwise(arithmetic.EQUAL, "equal", result=bool_, otherwise=False)  # type: ignore[assignment]
+    __ne__ = elementwise(arithmetic.NOT_EQUAL, "not_equal", result=bool_, otherwise=True)  # type: ignore[assignment]
+    __lt__ = elementwise(arithmetic.LESS, "less", result=bool_)
+    __le__ = elementwise(arithmetic.LESS_EQUAL, "less_equal", result=bool_)
+    __gt__ = elementwise(arithmetic.GREATER, "greater", result=bool_)
+    __ge__ = elementwise(arithmetic.GREATER_EQUAL, "greater_equal", result=bool_)
 
     def __neg__(self) -> array:
-        return ops.negative(self)
+        a = self._node
+        if a.dtype is bool_:
+            return ops.negative(self)
+        handle = _new(array)
+        handle._node = record(arithmetic.NEGATIVE, (a,), (), a.shape, a.dtype)
+        return handle
 
     def __pos__(self) -> array:
         return self
@@ -498,23 +447,33 @@ class array:
         """Same as `mx.var`; `correction` is another name for `ddof`."""
         return ops.var(self, axis, keepdims, ddof if correction is None else correction, stream=stream)
 
-    def cummax(self, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True, stream: StreamOrDevice = None) -> array:
+    def cummax(
+        self, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True, stream: StreamOrDevice = None
+    ) -> array:
         """Same as `mx.cummax`."""
         return ops.cummax(self, axis, reverse=reverse, inclusive=inclusive, stream=stream)
 
-    def cummin(self, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True, stream: StreamOrDevice = None) -> array:
+    def cummin(
+        self, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True, stream: StreamOrDevice = None
+    ) -> array:
         """Same as `mx.cummin`."""
         return ops.cummin(self, axis, reverse=reverse, inclusive=inclusive, stream=stream)
 
-    def cumprod(self, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True, stream: StreamOrDevice = None) -> array:
+    def cumprod(
+        self, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True, stream: StreamOrDevice = None
+    ) -> array:
         """Same as `mx.cumprod`."""
         return ops.cumprod(self, axis, reverse=reverse, inclusive=inclusive, stream=stream)
 
-    def cumsum(self, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True, stream: StreamOrDevice = None) -> array:
+    def cumsum(
+        self, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True, stream: StreamOrDevice = None
+    ) -> array:
         """Same as `mx.cumsum`."""
         return ops.cumsum(self, axis, reverse=reverse, inclusive=inclusive, stream=stream)
 
-    def logcumsumexp(self, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True, stream: StreamOrDevice = None) -> array:
+    def logcumsumexp(
+        self, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True, stream: StreamOrDevice = None
+    ) -> array:
         """Same as `mx.logcumsumexp`."""
         return ops.logcumsumexp(self, axis, reverse=reverse, inclusive=inclusive, stream=stream)
 
@@ -546,7 +505,9 @@ class array:
         """Same as `mx.swapaxes`."""
         return ops.swapaxes(self, axis1, axis2, stream=stream)
 
-    def split(self, indices_or_sections: int | Sequence[int], axis: int = 0, *, stream: StreamOrDevice = None) -> list[array]:
+    def split(
+        self, indices_or_sections: int | Sequence[int], axis: int = 0, *, stream: StreamOrDevice = None
+    ) -> list[array]:
         """Same as `mx.split`."""
         return ops.split(self, indices_or_sections, axis, stream=stream)
 
@@ -557,7 +518,6 @@ class array:
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1, stream: StreamOrDevice = None) -> array:
         """Same as `mx.diagonal`."""
         return ops.diagonal(self, offset, axis1, axis2, stream=stream)
-
 
 
 class ArrayIterator:

@@ -1,9 +1,8 @@
-"""Conversion between arrays and the rest of Python: numbers, sequences, NumPy, DLPack, pickles."""
+"""Conversion between arrays and the rest of Python: numbers, sequences, NumPy, DLPack and buffers."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,161 +17,245 @@ from mlx.ir.dtypes import (
     float32,
     int32,
     int64,
-    promote_types,
+    uint32,
+    uint64,
 )
 from mlx.ir.node import Node
 from mlx.ir.primitive import data_node
-from mlx.primitives.structure import cast
+from mlx.primitives.structure import CAST, cast
 
 ALIGNMENT = 64  # bytes; XLA takes host memory without a copy only from such an address
+SMALL = 4096  # bytes; so little is handed over by copying anyway
 _DLPACK_CPU = 1
 
 Array = np.ndarray[Any, Any]
-
 
 # ---------------------------------------------------------------------- into arrays
 
 
 def node_from(value: Any, dtype: Dtype | None) -> Node:
-    """The node of what was passed to `mx.array`, copied."""
-    if dtype is not None and not isinstance(dtype, Dtype):
-        raise TypeError(f"[array] dtype must be an mlx Dtype such as mx.float32, got {dtype!r}")
+    """The node of what was passed to `mx.array`, copied.
+
+    Raises:
+        TypeError: `dtype` is no Dtype, or `value` is None.
+        ValueError: `value` is no number, sequence or array, or a ragged sequence.
+        RuntimeError: an int is out of range.
+    """
+    if dtype is not None and type(dtype) is not Dtype:
+        raise TypeError(f"[array] dtype must be an mlx dtype such as mx.float32, got {dtype!r}")
+    kind = type(value)
+    if kind is np.ndarray:
+        return node_from_numpy(value, dtype)
+    if kind is float or kind is int or kind is bool or kind is complex:
+        return _node_from_number(value, dtype)
+    if kind is list or kind is tuple:
+        return _node_from_sequence(value, dtype)
     node = getattr(value, "_node", None)
     if type(node) is Node:
         return node if dtype is None else cast(node, dtype)
-    if isinstance(value, np.ndarray | np.generic):
-        return node_from_numpy(np.asarray(value), dtype)
     if isinstance(value, bool | int | float | complex):
-        return data_node(_filled(value, (), dtype or default_dtype_of(value)), dtype or default_dtype_of(value))
+        return _node_from_number(value, dtype)
     if isinstance(value, list | tuple):
         return _node_from_sequence(value, dtype)
     if hasattr(value, "__mlx_array__"):
         return node_from(value.__mlx_array__(), dtype)
-    if hasattr(value, "__dlpack__") or hasattr(value, "__array_interface__"):
-        return node_from_numpy(foreign_to_numpy(value), dtype)
-    try:
-        view = memoryview(value)
-    except TypeError:
-        pass
-    else:
-        return node_from_numpy(np.asarray(view), dtype)
-    error = TypeError if value is None else ValueError
-    raise error(
-        f"[array] Invalid type {type(value).__name__} received in array initialization; expected a number, a list or "
-        f"tuple of numbers, or an array."
+    foreign = foreign_to_numpy(value)
+    if foreign is not None:
+        return node_from_numpy(foreign, dtype)
+    raise (TypeError if value is None else ValueError)(
+        f"[array] Invalid type {kind.__name__} received in array initialization: expected a number, a list or tuple "
+        f"of numbers, an array, or an object with __dlpack__ or the buffer protocol."
     )
 
 
 def node_from_numpy(value: Array, dtype: Dtype | None) -> Node:
     """The node of a copy of a NumPy array; float64 becomes float32 and complex128 complex64 unless `dtype` is given."""
-    own = float32 if value.dtype == np.float64 else complex64 if value.dtype == np.complex128 else None
-    own = own or dtype_of_numpy(value.dtype)
+    own = _DTYPE_OF_ARRAY.get(value.dtype)
+    if own is None:
+        own = _dtype_of_array(value.dtype)
+    dtype = dtype or own
+    return data_node(converted_copy(value, dtype), dtype)
+
+
+# What NumPy computes with by default is twice as wide as what programs compute with here.
+_DTYPE_OF_ARRAY = {np.dtype(np.float64): float32, np.dtype(np.complex128): complex64}
+
+
+def _dtype_of_array(numpy_dtype: np.dtype[Any]) -> Dtype:
+    own = _DTYPE_OF_ARRAY.get(numpy_dtype.newbyteorder("=")) or dtype_of_numpy(numpy_dtype)
     if own is None:
         raise ValueError(
-            f"[array] NumPy arrays of dtype {value.dtype} have no counterpart; convert to a numeric dtype first."
+            f"[array] NumPy arrays of dtype {numpy_dtype} have no counterpart here; convert to a numeric dtype first."
         )
-    dtype = dtype or own
-    return data_node(aligned_copy(value, dtype.numpy), dtype)
+    _DTYPE_OF_ARRAY[numpy_dtype] = own
+    return own
 
 
-def aligned_copy(source: Array, dtype: np.dtype[Any]) -> Array:
-    """A C-contiguous copy of `source` in `dtype`, at an address that XLA can use in place."""
-    nbytes = source.size * dtype.itemsize
-    if nbytes <= 4096:  # so little is handed over by copying anyway
-        return np.array(source, dtype=dtype, order="C", copy=True)
-    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
-    offset = -memory.ctypes.data % ALIGNMENT
-    copy = memory[offset : offset + nbytes].view(dtype).reshape(source.shape)
-    with np.errstate(invalid="ignore", over="ignore"):
-        copy[...] = source
+def converted_copy(source: Array, dtype: Dtype) -> Array:
+    """A C-contiguous copy of `source`, at an address that XLA can use in place, cast as `astype` casts.
+
+    Only complex numbers are treated in another way: to booleans, too, they pass their real part.
+    """
+    given = source.dtype
+    if given is dtype.numpy:
+        return _aligned_copy(source, given)
+    with np.errstate(all="ignore"):
+        if given.kind == "c" and not dtype.is_complex:
+            source = source.real
+        if dtype.is_integer and given.kind in "fcV":
+            return CAST.kernel(source, dtype)  # type: ignore[misc]
+        if dtype.is_half and source.dtype == np.float64:
+            source = source.astype(np.float32)  # as the reference rounds: twice
+        return _aligned_copy(source, dtype.numpy)
+
+
+def _aligned_copy(source: Array, dtype: np.dtype[Any]) -> Array:
+    if source.size * dtype.itemsize <= SMALL:
+        return np.array(source, dtype, order="C")
+    copy = aligned_empty(source.shape, dtype)
+    copy[...] = source
     return copy
 
 
-def foreign_to_numpy(value: Any) -> Array:
-    """A NumPy view or copy of another library's array on the host."""
-    if hasattr(value, "__array_interface__"):
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Uninitialised memory for an array, at an address that XLA can use in place."""
+    nbytes = dtype.itemsize
+    for extent in shape:
+        nbytes *= extent
+    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    offset = -memory.__array_interface__["data"][0] % ALIGNMENT
+    return np.ndarray(shape, dtype, memory, offset)
+
+
+def foreign_to_numpy(value: Any) -> Array | None:
+    """A NumPy view or copy of another library's array, or of an object with the buffer protocol; None if it is neither.
+
+    Raises:
+        ValueError: it is such an array, but NumPy can neither take nor reach its values.
+    """
+    if isinstance(value, np.ndarray | np.generic):
         return np.asarray(value)
+    if hasattr(value, "__dlpack__"):
+        try:
+            return np.from_dlpack(value)
+        except (AttributeError, BufferError, RuntimeError, TypeError) as error:
+            return _by_array_protocol(value, error)
+    if isinstance(value, str):
+        return None
     try:
-        return np.from_dlpack(value)
-    except (BufferError, RuntimeError, TypeError):
-        if hasattr(value, "__array__"):
-            return np.asarray(value)
-        raise
+        return np.asarray(memoryview(value))
+    except TypeError:
+        return None
 
 
-def _filled(value: complex, shape: tuple[int, ...], dtype: Dtype) -> Array:
-    if dtype.scalar_limits is not None and isinstance(value, int):
-        low, high = dtype.scalar_limits
-        value = (value - low) % (high - low + 1) + low  # wraps as a cast does
-    return np.full(shape, value, dtype.numpy)
+def _by_array_protocol(value: Any, refusal: Exception) -> Array:
+    try:
+        return np.asarray(value.__array__())
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        reason = refusal if isinstance(error, AttributeError) else error
+        raise ValueError(
+            f"[array] Cannot read a {type(value).__module__}.{type(value).__name__}: {reason} Convert it there to a "
+            f"detached array in host memory, of a dtype that NumPy has, first."
+        ) from error
+
+
+# ---------------------------------------------------------------------- numbers and sequences
+
+
+def _node_from_number(value: complex, dtype: Dtype | None) -> Node:
+    dtype = dtype or default_dtype_of(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return data_node(_from_ints(value, value, value, dtype, int64), dtype)
+    return data_node(_from_numbers(value, dtype), dtype)
 
 
 def _node_from_sequence(value: list[Any] | tuple[Any, ...], dtype: Dtype | None) -> Node:
     leaves: list[Any] = []
-    shape = _shape_of(value, leaves)
-    if leaves and all(type(leaf) is int or type(leaf) is float or type(leaf) is bool for leaf in leaves):
-        own = dtype or _common_dtype(leaves)
-        if own.is_integer and not all(type(leaf) is int for leaf in leaves):
-            leaves = [int(leaf) for leaf in leaves]
-        return data_node(_from_numbers(leaves, own).reshape(shape), own)
-    nodes = [getattr(leaf, "_node", None) for leaf in leaves]
-    if any(type(node) is Node for node in nodes):
-        return _stacked(leaves, shape, dtype)
-    own = dtype or (_common_dtype(leaves) if leaves else float32)
-    return data_node(_from_numbers([_number(leaf) for leaf in leaves], own).reshape(shape), own)
+    kinds: set[type] = set()
+    shape = _flatten(value, leaves, kinds)
+    if shape is None:
+        return _stacked(value, dtype)
+    widest = _widest(kinds)
+    if widest is not int:
+        dtype = dtype or _DEFAULT_DTYPE[widest]
+        return data_node(_from_numbers(leaves, dtype).reshape(shape), dtype)
+    low, high = min(leaves), max(leaves)
+    if dtype is None:
+        dtype = int32 if low >= -(2**31) and high < 2**31 else int64
+    least = dtype if dtype is uint32 or dtype is uint64 else int32
+    return data_node(_from_ints(leaves, low, high, dtype, least).reshape(shape), dtype)
 
 
-def _shape_of(value: Any, leaves: list[Any]) -> tuple[int, ...]:
-    """The shape of nested sequences; fills `leaves` with what they hold."""
-    if not isinstance(value, list | tuple):
-        leaves.append(value)
-        return ()
-    shapes = [_shape_of(child, leaves) for child in value]
-    if any(shape != shapes[0] for shape in shapes):
-        raise ValueError("[array] Initialization encountered non-uniform length.")
-    return (len(value), *(shapes[0] if shapes else ()))
+_DEFAULT_DTYPE = {bool: bool_, float: float32, complex: complex64}
+_NUMBERS = {bool, int, float, complex}
 
 
-def _common_dtype(numbers: list[Any]) -> Dtype:
-    common = bool_
-    for number in numbers:
-        mine = default_dtype_of(_number(number))
-        if mine is not common:
-            common = promote_types(common, mine)
-    return common
+def _flatten(value: list[Any] | tuple[Any, ...], leaves: list[Any], kinds: set[type]) -> tuple[int, ...] | None:
+    """The shape of nested sequences of numbers, collected in `leaves`; None if there are arrays among them."""
+    mine = set(map(type, value))
+    if mine <= _NUMBERS:
+        leaves.extend(value)
+        kinds |= mine
+        return (len(value),)
+    shapes = set()
+    for child in value:
+        if isinstance(child, list | tuple):
+            shapes.add(_flatten(child, leaves, kinds))
+        elif isinstance(child, bool | int | float | complex):  # NumPy's float64 is a float
+            leaves.append(child)
+            kinds.add(type(child))
+            shapes.add(())
+        elif type(getattr(child, "_node", None)) is Node:
+            return None
+        else:
+            raise ValueError(
+                f"[array] Invalid type {type(child).__name__} received in array initialization: lists may hold "
+                f"numbers and mx.arrays. A list of NumPy arrays or scalars goes through mx.array(np.array(values))."
+            )
+    if None in shapes:
+        return None
+    if len(shapes) > 1:
+        raise ValueError("[array] Initialization encountered non-uniform length: the lists at one depth differ in it.")
+    return (len(value), *shapes.pop())
 
 
-def _number(leaf: Any) -> complex:
-    if isinstance(leaf, bool | int | float | complex):
-        return leaf
-    raise ValueError(
-        f"[array] Invalid type {type(leaf).__name__} received in array initialization; lists may hold numbers and arrays."
-    )
+def _widest(kinds: set[type]) -> type:
+    """Which of Python's numbers holds all of these kinds; float if there are none."""
+    for number in (complex, float, int, bool):
+        if any(issubclass(kind, number) and (number is not int or not issubclass(kind, bool)) for kind in kinds):
+            return number
+    return float
 
 
-def _from_numbers(numbers: list[Any], dtype: Dtype) -> Array:
-    limits = dtype.scalar_limits
-    if limits is not None:
-        low, high = limits
-        if any(not low <= number <= high for number in numbers):
-            span = high - low + 1
-            numbers = [(int(number) - low) % span + low for number in numbers]
-    if dtype in (int32, int64, float32) or not numbers:
-        return np.array(numbers, dtype.numpy)
-    with np.errstate(over="ignore"):
-        return np.array(numbers).astype(dtype.numpy)
+def _from_numbers(numbers: Any, dtype: Dtype) -> Array:
+    """A number, or a list of them, as a NumPy array."""
+    wide = np.array(numbers)
+    if wide.dtype.kind in "iuO":  # very large ints among the floats
+        wide = wide.astype(np.float64)
+    return converted_copy(wide, dtype)
 
 
-def _stacked(leaves: list[Any], shape: tuple[int, ...], dtype: Dtype | None) -> Node:
+def _from_ints(numbers: Any, low: int, high: int, dtype: Dtype, least: Dtype) -> Array:
+    """An int, or a list of them from `low` to `high`, as a NumPy array; what fits in `least` is cast to `dtype`."""
+    if dtype.is_inexact:
+        return converted_copy(np.array(numbers, np.float64), dtype)
+    for limits in (dtype.scalar_limits, least.scalar_limits):
+        if limits is not None and limits[0] <= low and high <= limits[1]:
+            return converted_copy(np.array(numbers, np.uint64 if high >= 2**63 else np.int64), dtype)
+    wrong = low if low < 0 else high
+    raise RuntimeError(f"[array] {wrong} is out of range for {dtype.name}; pass a wider dtype, or a float.")
+
+
+def _stacked(value: list[Any] | tuple[Any, ...], dtype: Dtype | None) -> Node:
     """Nested sequences that hold arrays: stacked, so that they stay part of the recorded program."""
-    from mlx.arrays.array import array, wrap
-    from mlx.ops import reshape, stack
+    from mlx.arrays.array import wrap
+    from mlx.ops import stack
 
-    handles = [leaf if isinstance(leaf, array) else wrap(node_from(_number(leaf), None)) for leaf in leaves]
-    inner = handles[0].shape
-    if any(handle.shape != inner for handle in handles):
-        raise ValueError("[array] Initialization encountered non-uniform length.")
-    node = reshape(stack(handles), (*shape, *inner))._node
+    handles = [wrap(node_from(child, None)) for child in value]
+    if any(handle.shape != handles[0].shape for handle in handles):
+        shapes = " and ".join(sorted({str(handle.shape) for handle in handles}))
+        raise ValueError(f"[array] Initialization encountered non-uniform length: entries have the shapes {shapes}.")
+    node = stack(handles)._node
     return node if dtype is None else cast(node, dtype)
 
 
@@ -187,12 +270,19 @@ def python_values(value: Array) -> Any:
 
 
 def to_numpy(value: Array, dtype: Any, copy: bool | None) -> Array:
-    """What `numpy.array(x)` and `numpy.asarray(x)` get: a copy, which NumPy may write to."""
+    """What `numpy.array(x)` and `numpy.asarray(x)` get: a copy, which may be written to, unless `copy=False`."""
     if copy is False:
         if dtype is not None and np.dtype(dtype) != value.dtype:
             raise ValueError(f"[array] a {value.dtype} array cannot be seen as {np.dtype(dtype)} without a copy")
-        return value
+        return read_only(value)
     return np.array(value, dtype=dtype, copy=True)
+
+
+def read_only(value: Array) -> Array:
+    """A view that cannot be written to, since the values of arrays never change."""
+    view = value.view()
+    view.flags.writeable = False
+    return view
 
 
 def array_namespace(api_version: str | None) -> Any:
@@ -208,51 +298,26 @@ def to_dlpack(
     device: tuple[int, int] | None,
     copy: bool | None,
 ) -> Any:
-    """A DLPack capsule over the host memory of an array."""
+    """A DLPack capsule over the host memory of an array, or over a copy of it for consumers that might write to it."""
     if device not in (None, (_DLPACK_CPU, 0)):
         raise BufferError(f"[array] DLPack device {device} is not available; the data lies on the host, (1, 0)")
     if value.dtype == bfloat16.numpy:
-        raise BufferError("[array] NumPy's DLPack knows no bfloat16; cast to float32 first")
-    exported = value.copy() if copy else value
+        raise BufferError("[array] NumPy cannot hand bfloat16 over by DLPack; use x.astype(mx.float32)")
     if max_version is None:  # such a consumer cannot be told that memory is read-only
-        exported = exported if exported.flags.writeable else exported.copy()
-        return exported.__dlpack__()
-    return exported.__dlpack__(max_version=max_version)
+        if copy is False:
+            raise BufferError("[array] Only a consumer that knows DLPack 1.0 can share the memory of an array")
+        return value.copy().__dlpack__()
+    return (value.copy() if copy else read_only(value)).__dlpack__(max_version=max_version)
 
 
 def dlpack_device() -> tuple[int, int]:
     return (_DLPACK_CPU, 0)
 
 
-def to_memoryview(value: Array) -> memoryview:
-    """The value as a buffer; bfloat16, which the protocol has no code for, as unsigned 16-bit integers."""
-    return memoryview(value.view(np.uint16) if value.dtype == bfloat16.numpy else value)
-
-
-def to_pickle(value: Array, dtype: Dtype) -> tuple[Any, ...]:
-    return dtype, value.shape, value.tobytes()
-
-
-def from_pickle(dtype: Dtype, shape: tuple[int, ...], data: bytes) -> Any:
-    from mlx.arrays.array import wrap
-
-    return wrap(data_node(aligned_copy(np.frombuffer(data, dtype.numpy).reshape(shape), dtype.numpy), dtype))
-
-
-# ---------------------------------------------------------------------- evaluation of trees
-
-
-def evaluated_nodes(trees: tuple[Any, ...]) -> Iterator[Node]:
-    """The nodes of every array in nested containers; anything else in them is passed over."""
-    stack = list(trees)
-    while stack:
-        tree = stack.pop()
-        node = getattr(tree, "_node", None)
-        if type(node) is Node:
-            yield node
-        elif isinstance(tree, dict):
-            stack.extend(tree.values())
-        elif isinstance(tree, list | tuple):
-            stack.extend(tree)
-
-
+def to_memoryview(value: Array, writable: bool) -> memoryview:
+    """The value as a read-only buffer."""
+    if writable:
+        raise BufferError("[array] The values of arrays never change: only a read-only buffer is to be had")
+    if value.dtype == bfloat16.numpy:
+        raise BufferError("[array] The buffer protocol has no code for bfloat16; use x.view(mx.uint16)")
+    return memoryview(read_only(value))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from mlx.arrays.conversion import evaluated_nodes
-from mlx.ir.node import hooks, recorder
+from mlx.ir.node import Node, hooks, recorder
 
 
 def eval(*args: Any) -> None:
@@ -20,9 +20,9 @@ def eval(*args: Any) -> None:
     Example:
         >>> import mlx.core as mx
         >>> x = mx.array([1.0, 2.0]) * 2
-        >>> mx.eval(x)
+        >>> mx.eval({"x": x, "more": [x + 1, "no array"]})
     """
-    nodes = list(evaluated_nodes(args))
+    nodes = list(_nodes_in(args))
     hooks.evaluate(nodes)
     for node in nodes:
         if node.value is not None:
@@ -45,7 +45,7 @@ def async_eval(*args: Any) -> None:
         >>> x.tolist()
         [2.0, 4.0]
     """
-    nodes = list(evaluated_nodes(args))
+    nodes = list(_nodes_in(args))
     mine = recorder()
     if mine.open_transforms and any(node.value is None and node.serial >= mine.first_open_serial for node in nodes):
         raise ValueError("[async_eval] Not allowed inside a graph transformation; use mx.eval, or call it outside.")
@@ -59,3 +59,17 @@ def synchronize(stream: Any = None) -> None:
         stream: taken for compatibility; XLA orders the work itself.
     """
     hooks.synchronize()
+
+
+def _nodes_in(trees: tuple[Any, ...]) -> Iterator[Node]:
+    """The nodes of every array in nested containers."""
+    stack = list(trees)
+    while stack:
+        tree = stack.pop()
+        node = getattr(tree, "_node", None)
+        if type(node) is Node:
+            yield node
+        elif isinstance(tree, dict):
+            stack.extend(tree.values())
+        elif isinstance(tree, list | tuple):
+            stack.extend(tree)

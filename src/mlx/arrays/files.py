@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from mlx.arrays.array import array, wrap
-from mlx.arrays.conversion import aligned_copy
+from mlx.arrays.conversion import converted_copy
 from mlx.ir.dtypes import ALL_DTYPES, Dtype, bfloat16, dtype_of_numpy
 from mlx.ir.primitive import data_node
 
@@ -147,7 +147,7 @@ def _load_safetensors(source: BinaryIO) -> tuple[dict[str, array], dict[str, str
         if dtype is None:
             raise ValueError(f"tensor {name} has the dtype {tensor['dtype']}, which has no counterpart")
         value = np.frombuffer(tensor["data"], dtype.numpy).reshape(tensor["shape"])
-        loaded[name] = wrap(data_node(aligned_copy(value, dtype.numpy), dtype))
+        loaded[name] = wrap(data_node(converted_copy(value, dtype), dtype))
     return loaded, _safetensors_metadata(data)
 
 
@@ -164,7 +164,7 @@ def _array(value: np.ndarray[Any, Any]) -> array:
     dtype: Dtype | None = dtype_of_numpy(value.dtype)
     if dtype is None:
         raise ValueError(f"the dtype {value.dtype} has no counterpart")
-    return wrap(data_node(aligned_copy(value, dtype.numpy), dtype))
+    return wrap(data_node(converted_copy(value, dtype), dtype))
 
 
 def _value(x: Any, function: str, argument: str) -> np.ndarray[Any, Any]:

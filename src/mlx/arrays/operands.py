@@ -13,6 +13,7 @@ from mlx.ir.primitive import scalar_node
 from mlx.primitives.structure import cast
 
 _PYTHON_NUMBERS = (bool, int, float, complex)
+_NUMPY = (np.ndarray, np.generic)
 
 
 def is_number(value: Any) -> bool:
@@ -23,10 +24,10 @@ def is_number(value: Any) -> bool:
 def is_operand(value: Any) -> bool:
     """Whether an operator of arrays takes `value` as its other operand."""
     return (
-        hasattr(value, "_node")
-        or isinstance(value, (*_PYTHON_NUMBERS, np.ndarray, np.generic))
+        isinstance(value, _PYTHON_NUMBERS)
+        or hasattr(value, "_node")
         or hasattr(value, "__mlx_array__")
-        or hasattr(value, "__dlpack__")
+        or _is_foreign(value)
     )
 
 
@@ -54,7 +55,7 @@ def node_of(value: Any, function: str, argument: str = "a") -> Node:
         return node
     if isinstance(value, _PYTHON_NUMBERS):
         return number_node(value, default_dtype_of(value))
-    if _is_foreign(value) or hasattr(value, "__mlx_array__"):
+    if hasattr(value, "__mlx_array__") or _is_foreign(value):
         return conversion.node_from(value, None)
     raise (TypeError if value is None else ValueError)(
         f"[{function}] {argument} must be an array or a number, got {type(value).__name__}. "
@@ -78,10 +79,10 @@ def operand_pair(function: str, a: Any, b: Any) -> tuple[Node, Node]:
         right = node_of(b, function, "b")
         dtype = dtype_with_scalar(right.dtype, a)
         return number_node(a, dtype), cast(right, dtype)
-    if _is_foreign(b) and hasattr(a, "_node"):
+    if hasattr(a, "_node") and _is_foreign(b):
         left = node_of(a, function, "a")
         return left, conversion.node_from(b, left.dtype)
-    if _is_foreign(a) and hasattr(b, "_node"):
+    if hasattr(b, "_node") and _is_foreign(a):
         right = node_of(b, function, "b")
         return conversion.node_from(a, right.dtype), right
     left, right = node_of(a, function, "a"), node_of(b, function, "b")
@@ -92,7 +93,15 @@ def operand_pair(function: str, a: Any, b: Any) -> tuple[Node, Node]:
 
 
 def _is_foreign(value: Any) -> bool:
-    """Whether `value` is an array of NumPy or of another library."""
-    if isinstance(value, np.ndarray | np.generic):
+    """Whether `value` is an array of NumPy or of another library, or memory that can be seen as one."""
+    if isinstance(value, _NUMPY):
         return True
-    return not hasattr(value, "_node") and hasattr(value, "__dlpack__")
+    if hasattr(value, "_node"):
+        return False
+    if hasattr(value, "__dlpack__"):
+        return True
+    try:
+        memoryview(value)
+    except TypeError:
+        return False
+    return True

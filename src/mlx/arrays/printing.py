@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -12,55 +12,81 @@ import numpy as np
 from mlx.ir.dtypes import Dtype
 
 EDGE = 3  # entries shown at each end of an axis that is longer than twice that
+SHORTEST = -1  # the precision that stands for up to six significant digits, as few as say the number
 
 
 class PrintOptions:
-    """How arrays print: `precision` is the number of significant digits of floating values."""
+    """How arrays print.
 
-    def __init__(self, precision: int = 6) -> None:
-        self.precision = precision
+    `precision` is the number of digits after the point of floating values; -1 prints up to six significant digits and
+    no trailing zeros.
+    """
+
+    def __init__(self, precision: int = SHORTEST) -> None:
+        self.precision = index(precision)
 
     def __repr__(self) -> str:
         return f"PrintOptions(precision={self.precision})"
 
 
-class _Options(threading.local):
-    precision = 6
-
-
-_options = _Options()
+_options = PrintOptions()
 
 
 def get_printoptions() -> PrintOptions:
-    """The print options of this thread."""
+    """The print options of this process.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.get_printoptions()
+        PrintOptions(precision=-1)
+    """
     return PrintOptions(_options.precision)
 
 
-def set_printoptions(precision: int = 6) -> None:
-    """Set how many significant digits of floating values are printed.
+def set_printoptions(precision: int = SHORTEST) -> None:
+    """Set how arrays print in this process.
+
+    Args:
+        precision: digits after the point of floating values; -1 prints up to six significant ones.
 
     Raises:
-        ValueError: `precision` is negative.
+        TypeError: `precision` is no int.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.set_printoptions(precision=2)
+        >>> mx.array(1 / 3)
+        array(0.33, dtype=float32)
+        >>> mx.set_printoptions()
+        >>> mx.array(1 / 3)
+        array(0.333333, dtype=float32)
     """
-    if precision < 0:
-        raise ValueError(f"[set_printoptions] precision must not be negative, got {precision}")
-    _options.precision = int(precision)
+    try:
+        _options.precision = index(precision)
+    except TypeError:
+        raise TypeError(f"[set_printoptions] precision must be an int, got {precision!r}") from None
 
 
 @contextmanager
-def printoptions(precision: int = 6) -> Iterator[None]:
+def printoptions(precision: int = SHORTEST) -> Iterator[PrintOptions]:
     """Print with other options inside a `with` block.
+
+    Args:
+        precision: digits after the point of floating values; -1 prints up to six significant ones.
+
+    Raises:
+        TypeError: `precision` is no int.
 
     Example:
         >>> import mlx.core as mx
         >>> with mx.printoptions(precision=3):
-        ...     print(mx.array(1 / 3))
-        array(0.333, dtype=float32)
+        ...     print(mx.array([1 / 3, 2]))
+        array([0.333, 2.000], dtype=float32)
     """
     before = _options.precision
     set_printoptions(precision)
     try:
-        yield
+        yield get_printoptions()
     finally:
         _options.precision = before
 
@@ -72,22 +98,24 @@ def render(value: np.ndarray[Any, Any], dtype: Dtype) -> str:
 
 def _body(value: np.ndarray[Any, Any], dtype: Dtype, indent: int) -> str:
     if value.ndim == 0:
-        return _element(value.item() if dtype.size != 2 or not dtype.is_floating else float(value), dtype)
+        return _element(float(value) if dtype.is_half else value.item(), dtype)
     count = len(value)
     if count > 2 * EDGE:
         shown = [*range(EDGE), None, *range(count - EDGE, count)]
     else:
         shown = list(range(count))
-    parts = ["..." if i is None else _body(value[i], dtype, indent + 1) for i in shown]
+    parts = ["..." if i is None else _body(value[i, ...], dtype, indent + 1) for i in shown]
     separator = ", " if value.ndim == 1 else ",\n" + " " * (indent + 1)
     return "[" + separator.join(parts) + "]"
 
 
 def _element(value: Any, dtype: Dtype) -> str:
     if dtype.is_complex:
-        return f"{_number(value.real)}{_number(value.imag) if value.imag < 0 else '+' + _number(value.imag)}j"
+        sign = "" if value.imag < 0 else "+"
+        return f"{_number(value.real)}{sign}{_number(value.imag)}j"
     return _number(value) if dtype.is_floating else str(value)
 
 
 def _number(value: float) -> str:
-    return f"{value:.{_options.precision}g}"
+    precision = _options.precision
+    return f"{value:.6g}" if precision < 0 else f"{value:.{precision}f}"

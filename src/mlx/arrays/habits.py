@@ -1,0 +1,58 @@
+"""Attributes that people coming from other frameworks look for on arrays, and what to write here.
+
+Names of public functions (`x.sigmoid()`) need no entry: class `array` points to `mx.sigmoid(x)` by itself.
+"""
+
+_NO_GRADIENTS = "arrays carry no gradients: use mx.value_and_grad(loss_function)(params, ...)"
+_ALL_DIFFERENTIATED = "every argument of mx.grad is differentiated; captured arrays are constants"
+_NO_MOVING = "arrays need no moving between devices"
+FOREIGN_HABITS = {
+    "backward": _NO_GRADIENTS,
+    "grad": _NO_GRADIENTS,
+    "grad_fn": _NO_GRADIENTS,
+    "zero_grad": _NO_GRADIENTS,
+    "is_leaf": _NO_GRADIENTS,
+    "retain_grad": _NO_GRADIENTS,
+    "requires_grad": _ALL_DIFFERENTIATED,
+    "requires_grad_": _ALL_DIFFERENTIATED,
+    "detach": "use mx.stop_gradient(x)",
+    "data": "use x itself, or mx.stop_gradient(x) inside a function that is differentiated",
+    "numpy": "use numpy.array(x)",
+    "block_until_ready": "use mx.eval(x)",
+    "device": "arrays live where programs run: mx.default_device()",
+    "cpu": _NO_MOVING,
+    "cuda": _NO_MOVING,
+    "to": f"use x.astype(dtype); {_NO_MOVING}",
+    "type": "use x.astype(dtype)",
+    "half": "use x.astype(mx.float16)",
+    "bfloat16": "use x.astype(mx.bfloat16)",
+    "float": "use x.astype(mx.float32)",
+    "double": "use x.astype(mx.float64)",
+    "int": "use x.astype(mx.int32)",
+    "long": "use x.astype(mx.int64)",
+    "bool": "use x.astype(mx.bool_)",
+    "permute": "use x.transpose(*axes)",
+    "unsqueeze": "use mx.expand_dims(x, axis)",
+    "expand": "use mx.broadcast_to(x, shape)",
+    "dim": "use x.ndim",
+    "numel": "use x.size",
+    "copy": "use mx.array(x)",
+    "clone": "use mx.array(x)",
+    "clamp": "use mx.clip(x, low, high)",
+    "mm": "use x @ y",
+    "bmm": "use x @ y",
+    "dot": "use x @ y",
+    "norm": "use mx.linalg.norm(x)",
+    "masked_fill": "use mx.where(mask, value, x)",
+    "gather": "use mx.take_along_axis(x, indices, axis)",
+    "index_select": "use mx.take(x, indices, axis)",
+    "nonzero": "shapes do not depend on values here: use mx.where(condition, x, y), or numpy.nonzero(x)",
+    "fill": "values never change: assign, x = mx.full(x.shape, value)",
+    "add_": "write x += y",
+    "sub_": "write x -= y",
+    "mul_": "write x *= y",
+    "div_": "write x /= y",
+    "zero_": "write x = mx.zeros_like(x)",
+    "fill_": "write x = mx.full(x.shape, value)",
+    "copy_": "write x[...] = y",
+}
