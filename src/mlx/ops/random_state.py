@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from collections.abc import Sequence
 
@@ -52,7 +52,7 @@ class _Thread(threading.local):
     """The state of each thread: a list of one key. Streams that nobody seeded differ between threads and processes."""
 
     def __init__(self) -> None:
-        self.state: list[array] = [key(secrets.randbits(64))]
+        self.state: list[array] = [key(int.from_bytes(os.urandom(8), "little"))]
 
 
 _thread = _Thread()
