@@ -79,6 +79,7 @@ class _Mapping:
             if isinstance(tree, dict):
                 return dict(zip(tree, children, strict=True))
             return rebuild_tuple(tree, children) if isinstance(tree, tuple) else children
+        axis = _unwrapped(axis)
         if axis is None:
             return tree
         if not isinstance(axis, int):
@@ -129,6 +130,7 @@ class _Mapping:
             return rebuild_tuple(tree, children) if isinstance(tree, tuple) else children
         if not isinstance(tree, array):
             raise ValueError(f"[vmap] The function should return arrays, but {path} belongs to {type(tree).__name__}.")
+        axes = _unwrapped(axes)
         node, dim = self.batched.get(tree._node, (tree._node, None))
         if axes is None:
             if dim is not None:
@@ -142,6 +144,11 @@ class _Mapping:
         if not -node.ndim <= axes < node.ndim:
             raise ValueError(f"[vmap] {path} is {axes}, invalid for a result of shape {node.shape}.")
         return wrap(move_axis(node, dim, axes % node.ndim))
+
+
+def _unwrapped(axis: Any) -> Any:
+    """The axis of a single array, which may be given as a sequence of one."""
+    return axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis
 
 
 def _children(path: str, axes: Any, tree: Any) -> Sequence[Any]:
