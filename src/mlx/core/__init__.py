@@ -3,13 +3,15 @@
 import math
 
 import mlx.primitives
-import mlx.runtime.evaluate  # noqa: F401  (fills in the hooks by which arrays get their values)
+import mlx.runtime.evaluate
 from mlx.arrays.array import ArrayIterator, array
 from mlx.arrays.evaluation import async_eval, eval, synchronize
 from mlx.arrays.files import load, save, save_safetensors, savez, savez_compressed
 from mlx.arrays.indexing import ArrayAt
 from mlx.arrays.interchange import asarray, can_cast, from_dlpack, isdtype, result_type
 from mlx.arrays.printing import PrintOptions, get_printoptions, printoptions, set_printoptions
+from mlx.core import cuda, metal
+from mlx.core.version import __version__
 from mlx.ir.dtypes import (
     Dtype,
     DtypeCategory,
@@ -31,8 +33,6 @@ from mlx.ir.dtypes import (
     uint32,
     uint64,
 )
-from mlx.core import cuda, linalg, metal
-from mlx.core.version import __version__
 from mlx.ops import *
 from mlx.runtime.devices import (
     Device,
@@ -74,7 +74,7 @@ from mlx.transforms.value_and_grad import grad, value_and_grad, vjp
 from mlx.transforms.vmap import vmap
 
 # After the star import, which brings the modules of mlx.ops along.
-from mlx.core import random  # isort: skip
+from mlx.core import linalg, random  # isort: skip
 
 complexfloating = DtypeCategory.complexfloating
 floating = DtypeCategory.floating

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import operand_pair
 from mlx.ir.dtypes import float32, float64, promote_types
-from mlx.ir.node import Node
+from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape, scalar_node
 from mlx.ops.arguments import StreamOrDevice, at_least_float
 from mlx.ops.shape_arguments import array_node, axis_within
@@ -23,6 +23,7 @@ from mlx.primitives.linalg import (
     QR,
     SOLVE,
     SOLVE_TRIANGULAR,
+    cholesky_inverse,
     matrix_transpose,
     triangular_inverse,
 )
@@ -49,7 +50,7 @@ __all__ = [
 
 def _matrices(a: array, function: str, argument: str = "a") -> Node:
     """The node of an array of matrices; ValueError for fewer than two axes."""
-    x = array_node(a, function, argument)
+    x = array_node(a, f"linalg.{function}", argument)
     if x.ndim < 2:
         raise ValueError(
             f"[linalg.{function}] {argument} must have at least two axes, which are matrices, got shape {x.shape}."
@@ -121,7 +122,8 @@ def cholesky(a: array, upper: bool = False, *, stream: StreamOrDevice = None) ->
         upper: return the upper triangular U in place of the lower triangular L.
 
     Returns:
-        The triangular factors, of the shape of `a`; NaN for matrices that are not positive definite.
+        The triangular factors, of the shape of `a`. Matrices that are singular up to rounding get a factor with zeros
+        on its diagonal, which has no derivative; indefinite ones get NaN.
 
     Raises:
         ValueError: `a` has fewer than two axes, is not square, or has another dtype.
@@ -204,15 +206,13 @@ def cholesky_inv(a: array, upper: bool = False, *, stream: StreamOrDevice = None
                [0, 4]], dtype=float32)
     """
     x = _square(_real_matrices(a, "cholesky_inv"), "cholesky_inv")
-    inverse = triangular_inverse(x, bool(upper))
-    transposed = matrix_transpose(inverse)
-    return wrap(matmul(inverse, transposed) if upper else matmul(transposed, inverse))
+    return wrap(cholesky_inverse(matrix_transpose(x) if upper else x))
 
 
 def _system(a: array, b: array, function: str) -> tuple[Node, Node]:
     """Matrices a and right-hand sides b (at least matrices of one column) of one dtype and the same batches."""
     x = _square(_matrices(a, function), function)
-    y = array_node(b, function, "b")
+    y = array_node(b, f"linalg.{function}", "b")
     if y.ndim == 0:
         raise ValueError(f"[linalg.{function}] b must have at least one axis, got a scalar.")
     dtype = promote_types(x.dtype, y.dtype)
@@ -394,6 +394,10 @@ def _cross(x: Node, y: Node, x_axis: int, y_axis: int) -> Node:
     return CONCATENATE(filled, x_axis if x.ndim >= y.ndim else y_axis)
 
 
+def _with_extent(shape: Shape, axis: int, extent: int) -> Shape:
+    return (*shape[:axis], extent, *shape[axis + 1 :])
+
+
 def cross(a: array, b: array, axis: int = -1, *, stream: StreamOrDevice = None) -> array:
     """The cross product of vectors of 2 or 3 components; a missing third component is zero.
 
@@ -414,9 +418,9 @@ def cross(a: array, b: array, axis: int = -1, *, stream: StreamOrDevice = None) 
         >>> mx.linalg.cross(mx.array([1, 0, 0]), mx.array([0, 1, 0]))
         array([0, 0, 1], dtype=int32)
     """
-    array_node(a, "cross", "a")
-    array_node(b, "cross", "b")
-    x, y = operand_pair("cross", a, b)
+    array_node(a, "linalg.cross", "a")
+    array_node(b, "linalg.cross", "b")
+    x, y = operand_pair("linalg.cross", a, b)
     x_axis, y_axis = (axis_within(axis, z.ndim, "linalg.cross") for z in (x, y))
     for name, extent in (("a", x.shape[x_axis]), ("b", y.shape[y_axis])):
         if extent not in (2, 3):
@@ -424,4 +428,6 @@ def cross(a: array, b: array, axis: int = -1, *, stream: StreamOrDevice = None) 
                 f"[linalg.cross] {name} must have 2 or 3 components along axis {axis}, got {extent} "
                 f"(shape {x.shape if name == 'a' else y.shape})."
             )
+    # So that the axes of the components meet: they do not where a positive axis is counted in arrays of unlike rank.
+    broadcast_shape(*(_with_extent(z.shape, at, 3) for z, at in ((x, x_axis), (y, y_axis))))
     return wrap(_cross(x, y, x_axis, y_axis))

@@ -83,17 +83,21 @@ def _cubic_cost(nanoseconds: float) -> Callable[[Node], float]:
     return cost
 
 
-def _or_nan(function: Callable[..., Any], *matrices: Any) -> Any:
-    """`function` of batches of matrices; where it raises LinAlgError for some of them, those get NaN."""
+def _nan_like(*matrices: Any) -> Any:
+    return np.full_like(matrices[-1], np.nan)
+
+
+def _each(function: Callable[..., Any], *matrices: Any, otherwise: Callable[..., Any] = _nan_like) -> Any:
+    """`function` of batches of matrices; where it raises LinAlgError for some of them, those get `otherwise`."""
     try:
         return function(*matrices)
     except np.linalg.LinAlgError:
         lead = matrices[0].shape[:-2]
         if not lead:
-            return np.full_like(matrices[-1], np.nan)
+            return otherwise(*matrices)
         out = np.empty_like(matrices[-1])
         for index in np.ndindex(lead):
-            out[index] = _or_nan(function, *(x[index] for x in matrices))
+            out[index] = _each(function, *(x[index] for x in matrices), otherwise=otherwise)
         return out
 
 
@@ -176,7 +180,7 @@ SOLVE = Primitive(
     "solve",
     arity=2,
     shape=_same_as_second,
-    kernel=lambda a, b: _or_nan(np.linalg.solve, a, b),
+    kernel=lambda a, b: _each(np.linalg.solve, a, b),
     lower=_unless_empty(_solve_xla),
     vjp=(_solve_cotangent_a, _solve_cotangent_b),
     cost=_cubic_cost(0.5),
@@ -187,8 +191,8 @@ SOLVE.batch = _batched(SOLVE)
 def _solve_triangular(a: Any, b: Any, upper: bool) -> Any:
     """By substitution: on an upper triangular matrix the general solver has nothing to eliminate or exchange."""
     if upper:
-        return _or_nan(np.linalg.solve, np.triu(a), b)
-    return _or_nan(np.linalg.solve, np.tril(a)[..., ::-1, ::-1], b[..., ::-1, :])[..., ::-1, :]
+        return _each(np.linalg.solve, np.triu(a), b)
+    return _each(np.linalg.solve, np.tril(a)[..., ::-1, ::-1], b[..., ::-1, :])[..., ::-1, :]
 
 
 def _solve_triangular_xla(xla: Any, a: Any, b: Any, upper: bool) -> Any:
@@ -234,7 +238,7 @@ INVERSE = Primitive(
     "inverse",
     arity=1,
     shape=_same_as_first,
-    kernel=lambda a: _or_nan(np.linalg.inv, a),
+    kernel=lambda a: _each(np.linalg.inv, a),
     lower=_unless_empty(_inverse_xla),
     vjp=(_inverse_cotangent,),
     cost=_cubic_cost(1.0),
@@ -247,29 +251,87 @@ def triangular_inverse(a: Node, upper: bool) -> Node:
     return triangle(SOLVE_TRIANGULAR(a, broadcast(identity_like(a), a.shape), upper), upper)
 
 
+def cholesky_inverse(factor: Node) -> Node:
+    """The inverse of L L^T, exactly symmetric. By a second solution, since products do not annihilate."""
+    inverse = SOLVE_TRIANGULAR(matrix_transpose(factor), triangular_inverse(factor, False), True)
+    order = inverse.shape[-1]
+    return SELECT(TRI(order, order, 0), inverse, matrix_transpose(inverse))
+
+
 # ---------------------------------------------------------------------- factorisations
 
 
+def _semidefinite_column(library: Any, a: Any, factor: Any, j: Any) -> Any:
+    """Column j of the Cholesky factor, from those before it; zero where the pivot is not positive.
+
+    NaN where that is not due to rounding: the pivot is too far below zero, or its column has too much left.
+    """
+    order = a.shape[-1]
+    rows = np.arange(order)
+    left = a[..., :, j] - library.matmul(factor, factor[..., j, :, None])[..., 0]
+    diagonal = library.abs(library.diagonal(a, axis1=-2, axis2=-1))
+    pivot = left[..., j, None]
+    rounding = 64 * order * float(np.finfo(a.dtype).eps) * diagonal[..., j, None]
+    vanishes = pivot <= 0
+    remains = ((left * left > rounding * diagonal) & (rows > j)).any(axis=-1, keepdims=True)
+    impossible = vanishes & ((pivot < -rounding) | remains)
+    zero, one, nan = (np.asarray(x, a.dtype) for x in (0, 1, np.nan))
+    column = library.where(vanishes, zero, left / library.sqrt(library.where(vanishes, one, pivot)))
+    return library.where(rows < j, zero, library.where(impossible, nan, column))
+
+
+def _all_or_none(library: Any, x: Any) -> Any:
+    """`x` with NaN all over the matrices that have it somewhere."""
+    return library.where(library.isnan(x).any(axis=(-2, -1), keepdims=True), np.asarray(np.nan, x.dtype), x)
+
+
+def _semidefinite_cholesky(a: Any) -> Any:
+    factor = np.zeros_like(a)
+    for j in range(a.shape[-1]):
+        factor[:, j] = _semidefinite_column(np, a, factor, j)
+    return _all_or_none(np, factor)
+
+
+def _semidefinite_cholesky_xla(xla: Any, a: Any) -> Any:
+    def with_column(j: Any, factor: Any) -> Any:
+        return factor.at[..., :, j].set(_semidefinite_column(xla.jnp, a, factor, j))
+
+    factor = xla.lax.fori_loop(0, a.shape[-1], with_column, xla.jnp.zeros_like(a))
+    return _all_or_none(xla.jnp, factor)
+
+
+def _cholesky(a: Any) -> Any:
+    return np.tril(_each(np.linalg.cholesky, a, otherwise=_semidefinite_cholesky))
+
+
 def _cholesky_xla(xla: Any, a: Any) -> Any:
+    jnp = xla.jnp
     factor = xla.lax.linalg.cholesky(a, symmetrize_input=False)
-    return xla.jnp.tril(factor)
+    failed = jnp.isnan(factor).any(axis=(-2, -1), keepdims=True)
+
+    def with_semidefinite() -> Any:
+        return jnp.where(failed, _semidefinite_cholesky_xla(xla, a), factor)
+
+    return jnp.tril(xla.lax.cond(failed.any(), with_semidefinite, lambda: factor))
 
 
 def _cholesky_cotangent(g: Node, out: Node, a: Node) -> Node:
     """For dA = dL L^T + L dL^T. As the upper triangle of A is not read, the lower one gets what both would."""
-    factor = SELECT(_unused(g, out), identity_like(a), out)
-    inverse = triangular_inverse(factor, False)
+    inverse = triangular_inverse(out, False)
+    unused = _unused(g, inverse)
+    factor, inverse = SELECT(unused, 0, out), SELECT(unused, 0, inverse)
     inner = _half_triangle(_product(matrix_transpose(factor), g))
     whole = _product(matrix_transpose(inverse), inner, inverse)
     return _half_triangle(whole + matrix_transpose(whole))
 
 
-# The lower triangular L with L L^T = A, of which only the lower triangle is read.
+# The lower triangular L with L L^T = A, of which only the lower triangle is read. A matrix that is semidefinite up to
+# rounding has one, too, with columns of zeros.
 CHOLESKY = Primitive(
     "cholesky",
     arity=1,
     shape=_same_as_first,
-    kernel=lambda a: np.tril(_or_nan(np.linalg.cholesky, a)),
+    kernel=_cholesky,
     lower=_unless_empty(_cholesky_xla),
     vjp=(_cholesky_cotangent,),
     cost=_cubic_cost(0.5),
@@ -352,12 +414,17 @@ def _log_determinant_xla(xla: Any, a: Any) -> tuple[Any, Any]:
     if 0 in a.shape:
         return jnp.ones(a.shape[:-2], a.dtype), jnp.zeros(a.shape[:-2], a.dtype)
     pivots, sign = _pivots(xla, a)
-    return sign * jnp.prod(jnp.sign(pivots), axis=-1), jnp.sum(jnp.log(jnp.abs(pivots)), axis=-1)
+    logarithm = jnp.sum(jnp.log(jnp.abs(pivots)), axis=-1)
+    return _signed(jnp, sign * jnp.prod(jnp.sign(pivots), axis=-1), logarithm)
 
 
 def _log_determinant(a: Any) -> tuple[Any, Any]:
-    sign, logarithm = np.linalg.slogdet(a)
-    return np.where(np.isnan(logarithm), logarithm, sign), logarithm
+    return _signed(np, *np.linalg.slogdet(a))
+
+
+def _signed(library: Any, sign: Any, logarithm: Any) -> tuple[Any, Any]:
+    """The sign 1 goes with a determinant that is not a number."""
+    return library.where(library.isnan(logarithm), library.ones_like(sign), sign), logarithm
 
 
 def _as_matrices(x: Node) -> Node:
@@ -427,7 +494,7 @@ COFACTOR = Primitive(
     "cofactor",
     arity=1,
     shape=_same_as_first,
-    kernel=lambda a: _or_nan(_cofactor_kernel, a),
+    kernel=lambda a: _each(_cofactor_kernel, a),
     lower=_unless_empty(_cofactor_xla),
     vjp=(_cofactor_cotangent,),
     cost=_cubic_cost(10.0),
