@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mlx.core as mx
 from case import FLOATS, Case, sample
 
@@ -12,6 +14,11 @@ def _with_true_rule() -> mx.custom_function:
     return f
 
 
+def _behind_a_barrier(x: Any, y: Any) -> Any:
+    return mx.depends([mx.sin(x), y], [y * y])[0] * y
+
+
 CASES = [
     Case("custom", _with_true_rule(), [sample(2, 3), sample(2, 3, seed=1)], wrt=(0, 1), dtypes=FLOATS),
+    Case("barrier", _behind_a_barrier, [sample(2, 3), sample(2, 3, seed=1)], wrt=(0, 1), dtypes=FLOATS),
 ]

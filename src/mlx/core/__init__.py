@@ -1,16 +1,17 @@
 """The public face `mx`: it only re-exports. Importing it loads NumPy and ml_dtypes and nothing heavier."""
 
-import math
+from math import e, inf, nan, pi
 
 import mlx.primitives
 import mlx.runtime.evaluate
 from mlx.arrays.array import ArrayIterator, array
-from mlx.arrays.evaluation import async_eval, eval, synchronize
+from mlx.arrays.evaluation import async_eval, eval, get_array_buffer_size, synchronize
 from mlx.arrays.files import load, save, save_safetensors, savez, savez_compressed
 from mlx.arrays.indexing import ArrayAt
-from mlx.arrays.interchange import asarray, can_cast, from_dlpack, isdtype, result_type
+from mlx.arrays.interchange import ArrayLike, asarray, can_cast, from_dlpack, isdtype, result_type
 from mlx.arrays.printing import PrintOptions, get_printoptions, printoptions, set_printoptions
 from mlx.core import cuda, metal
+from mlx.core.standard import *
 from mlx.core.version import __version__
 from mlx.ir.dtypes import (
     Dtype,
@@ -59,7 +60,6 @@ from mlx.runtime.engine import engine
 from mlx.runtime.memory import (
     clear_cache,
     get_active_memory,
-    get_array_buffer_size,
     get_cache_memory,
     get_memory_limit,
     get_peak_memory,
@@ -68,6 +68,7 @@ from mlx.runtime.memory import (
     set_memory_limit,
     set_wired_limit,
 )
+from mlx.transforms.checkpoint import checkpoint
 from mlx.transforms.custom_function import custom_function
 from mlx.transforms.forward import jvp
 from mlx.transforms.value_and_grad import grad, value_and_grad, vjp
@@ -85,9 +86,7 @@ integer = DtypeCategory.integer
 number = DtypeCategory.number
 generic = DtypeCategory.generic
 
-e = math.e
 euler_gamma = 0.5772156649015329
-inf = math.inf
-nan = math.nan
 newaxis = None
-pi = math.pi
+
+del mlx  # the package, which the imports above leave behind

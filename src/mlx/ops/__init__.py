@@ -1,5 +1,7 @@
 """The public functions by family: they check arguments, promote dtypes, broadcast, and record primitives. No numerics."""
 
+from types import ModuleType
+
 from mlx.ops.arithmetic import *
 from mlx.ops.comparison import *
 from mlx.ops.elementwise import *
@@ -16,6 +18,7 @@ from mlx.ops.sorting import *
 from mlx.ops.scans import *
 from mlx.ops.shape import *
 from mlx.ops.creation import *
+from mlx.ops.dependencies import *
 from mlx.ops.diagonals import *
 from mlx.ops.joining import *
 from mlx.ops.padding import *
@@ -24,3 +27,6 @@ from mlx.ops.slices import *
 from mlx.ops.views import *
 from mlx.ops.windows import *
 from mlx.ops.indexing import *
+
+# The functions; not the modules that importing them binds as well.
+__all__ = [name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, ModuleType | type))]

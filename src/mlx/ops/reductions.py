@@ -10,10 +10,10 @@ from mlx.ir.node import Node, record
 from mlx.ir.primitive import Primitive, scalar_node
 from mlx.ops.arguments import Axes, StreamOrDevice, at_least_float, checked_axes, checked_axis
 from mlx.ops.shape_arguments import array_node
-from mlx.primitives.arithmetic import ADD, MULTIPLY, SQUARE
+from mlx.primitives.arithmetic import ADD, MULTIPLY, SQUARE, SUBTRACT
 from mlx.primitives.complex import IMAG, REAL
 from mlx.primitives.reductions import ALL, ANY, ARGMAX, ARGMIN, MAX, MIN, PROD, ROOT, Reduction
-from mlx.primitives.shape import SUM, reshape
+from mlx.primitives.shape import SUM, reduced_shape, reshape
 from mlx.primitives.softmax import LOGSUMEXP, SOFTMAX
 from mlx.primitives.structure import cast
 
@@ -42,7 +42,17 @@ def _node(a: array, function: str) -> Node:
     return a._node if type(a) is array else array_node(a, function)
 
 
+def _reduce(primitive: Primitive, x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
+    """Record a reduction that keeps the dtype, without asking its shape rule."""
+    shape = reduced_shape(x.shape, axes, keepdims)
+    return record(primitive, (x,), (axes, bool(keepdims)), shape, x.dtype)
+
+
 # ---------------------------------------------------------------------- sums and products
+
+
+def _summable(x: Node) -> Node:
+    return x if x.dtype.is_inexact else cast(x, _SUM_DTYPE.get(x.dtype, x.dtype))
 
 
 def sum(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: StreamOrDevice = None) -> array:
@@ -67,7 +77,7 @@ def sum(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Strea
     """
     x = _node(a, "sum")
     axes = checked_axes(axis, x.ndim, "sum")
-    return wrap(SUM(cast(x, _SUM_DTYPE.get(x.dtype, x.dtype)), axes, bool(keepdims)))
+    return wrap(_reduce(SUM, _summable(x), axes, keepdims))
 
 
 def prod(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: StreamOrDevice = None) -> array:
@@ -94,7 +104,7 @@ def prod(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Stre
     """
     x = _node(a, "prod")
     axes = checked_axes(axis, x.ndim, "prod")
-    return wrap(PROD(cast(x, _SUM_DTYPE.get(x.dtype, x.dtype)), axes, bool(keepdims)))
+    return wrap(_reduce(PROD, _summable(x), axes, keepdims))
 
 
 def count_nonzero(a: array, /, *, axis: Axes = None, keepdims: bool = False, stream: StreamOrDevice = None) -> array:
@@ -133,7 +143,7 @@ def _extremum(primitive: Reduction, a: array, axis: Axes, keepdims: bool, functi
             raise ValueError(
                 f"[{function}] Cannot {function} reduce over axis {one} with size 0: an empty array has no extremum."
             )
-    return wrap(primitive(x, axes, bool(keepdims)))
+    return wrap(_reduce(primitive, x, axes, keepdims))
 
 
 def max(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: StreamOrDevice = None) -> array:
@@ -332,7 +342,7 @@ def _scaled_sum(x: Node, axes: tuple[int, ...], keepdims: bool, ddof: int) -> No
     for axis in axes:
         count *= x.shape[axis]
     count = builtins.max(count - ddof, 0)
-    total = SUM(x, axes, keepdims)
+    total = _reduce(SUM, x, axes, keepdims)
     scale = scalar_node(1.0 / count if count else float("inf"), x.dtype)
     return record(MULTIPLY, (total, scale), (), total.shape, total.dtype)
 
@@ -372,11 +382,11 @@ def mean(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Stre
 
 
 def _variance(x: Node, axes: tuple[int, ...], keepdims: bool, ddof: int) -> Node:
-    deviation = x - _scaled_sum(x, axes, True, 0)
+    deviation = record(SUBTRACT, (x, _scaled_sum(x, axes, True, 0)), (), x.shape, x.dtype)
     if x.dtype.is_complex:
         squares = ADD(SQUARE(REAL(deviation)), SQUARE(IMAG(deviation)))
     else:
-        squares = SQUARE(deviation)
+        squares = record(SQUARE, (deviation,), (), x.shape, x.dtype)
     return _scaled_sum(squares, axes, keepdims, ddof)
 
 
@@ -491,7 +501,7 @@ def logsumexp(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream:
     if 0 in x.shape:
         raise ValueError("[logsumexp] Received empty array, of which there is no logsumexp.")
     axes = _axes_of_exponentials(axis, x, "logsumexp")
-    return wrap(LOGSUMEXP(at_least_float(x), axes, bool(keepdims)))
+    return wrap(_reduce(LOGSUMEXP, at_least_float(x), axes, keepdims))
 
 
 def softmax(a: array, /, axis: Axes = None, *, precise: bool = False, stream: StreamOrDevice = None) -> array:

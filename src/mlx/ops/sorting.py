@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 from mlx.arrays.array import array, wrap
@@ -175,7 +176,7 @@ def median(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: St
 
     Raises:
         IndexError: an axis is out of range.
-        ValueError: an axis is given twice, or has no elements.
+        ValueError: an axis is given twice, or has no elements, or there are more than the array has.
 
     Example:
         >>> import mlx.core as mx
@@ -183,6 +184,8 @@ def median(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: St
         array([3, 2], dtype=float32)
     """
     x = a._node if type(a) is array else array_node(a, "median")
+    if isinstance(axis, Sequence) and len(axis) > x.ndim:
+        raise ValueError(f"[median] Received {len(axis)} axes for array with {x.ndim} dimensions.")
     axes = checked_axes(axis, x.ndim, "median")
     rest = tuple(i for i in range(x.ndim) if i not in axes)
     count = prod(x.shape[i] for i in axes)
@@ -230,4 +233,4 @@ def searchsorted(
     if side not in ("left", "right"):
         raise ValueError(f"[searchsorted] Invalid side {side!r}. Expected 'left' or 'right'.")
     line, wanted = operand_pair("searchsorted", sorted_sequence, values)
-    return wrap(SEARCHSORTED(line, wanted, 0, side == "right"))
+    return wrap(SEARCHSORTED(line, wanted, side == "right"))

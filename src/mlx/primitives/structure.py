@@ -1,5 +1,5 @@
 """Primitives that hold the program together: the identity that marks a transform's inputs, stopped gradients, the
-projection out of many outputs, and the cast.
+projection out of many outputs, the barrier, and the cast.
 """
 
 from __future__ import annotations
@@ -122,3 +122,29 @@ PROJECT = Primitive(
     moves_data=True,
     cost=_no_cost,
 )
+
+
+def _barrier_tangents(tangents: Sequence[Node | None], out: Node, inputs: Sequence[Node]) -> Sequence[Node | None]:
+    return tangents
+
+
+# Passes its inputs through once all of them are there; the compiler moves nothing across it.
+BARRIER = Primitive(
+    "barrier",
+    arity=None,
+    shape=lambda inputs: (tuple(x.shape for x in inputs), tuple(x.dtype for x in inputs)),
+    kernel=tuple,
+    lower=lambda xla, values: xla.lax.optimization_barrier(tuple(values)),
+    vjp=lambda i, g, out, inputs: g[i],
+    jvp=_barrier_tangents,
+    batch=lambda inputs, dims: (BARRIER(inputs), dims),
+    many=True,
+    moves_data=True,
+    cost=_no_cost,
+)
+
+
+def tied(inputs: Sequence[Node]) -> list[Node]:
+    """The inputs, none of which is available before all of them are."""
+    barrier = BARRIER(inputs)
+    return [PROJECT(barrier, index) for index in range(len(inputs))]

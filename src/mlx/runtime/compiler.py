@@ -18,6 +18,8 @@ from mlx.runtime.plan import Plan
 
 DONATED = 65536  # bytes from which an input that nothing else holds gives its memory to an output
 DONATIONS_MISSED = 3  # runs that could have donated more than the executable takes, before it is compiled again
+# A cast to half precision and back rounds, also where the compiler could leave it out.
+OPTIONS = {"xla_allow_excess_precision": False}
 SMALL = 4096  # bytes up to which handing over a host array at the call is cheaper than keeping a device copy of it
 
 
@@ -147,7 +149,7 @@ class Compiled:
         first = len(arguments) - len(self.leaf_numbers)
         donated = tuple(first + position for position in sorted(self.donated))
         program = xla.jax.jit(self._trace, keep_unused=True, donate_argnums=donated)
-        return program.lower(*arguments).compile()
+        return program.lower(*arguments).compile(compiler_options=OPTIONS)
 
     def _trace(self, *arguments: Any) -> list[Any]:
         """The program on traced arrays: what XLA compiles."""
