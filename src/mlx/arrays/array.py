@@ -297,8 +297,8 @@ class array:
     __ilshift__ = in_place(__lshift__)
     __irshift__ = in_place(__rshift__)
 
-    __eq__ = elementwise(arithmetic.EQUAL, "equal", result=bool_, otherwise=False)  # type: ignore[assignment]
-    __ne__ = elementwise(arithmetic.NOT_EQUAL, "not_equal", result=bool_, otherwise=True)  # type: ignore[assignment]
+    __eq__ = elementwise(arithmetic.EQUAL, "equal", result=bool_, otherwise=False)
+    __ne__ = elementwise(arithmetic.NOT_EQUAL, "not_equal", result=bool_, otherwise=True)
     __lt__ = elementwise(arithmetic.LESS, "less", result=bool_)
     __le__ = elementwise(arithmetic.LESS_EQUAL, "less_equal", result=bool_)
     __gt__ = elementwise(arithmetic.GREATER, "greater", result=bool_)

@@ -320,4 +320,4 @@ def to_memoryview(value: Array, writable: bool) -> memoryview:
         raise BufferError("[array] The values of arrays never change: only a read-only buffer is to be had")
     if value.dtype == bfloat16.numpy:
         raise BufferError("[array] The buffer protocol has no code for bfloat16; use x.view(mx.uint16)")
-    return memoryview(read_only(value))
+    return read_only(value).data

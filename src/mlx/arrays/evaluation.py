@@ -1,4 +1,4 @@
-"""`eval` and `async_eval`: asking for the values of trees of arrays."""
+"""`eval` and `async_eval`: asking for the values of trees of arrays; and what memory these take."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlx.ir.node import Node, hooks, recorder
+
+__all__ = [
+    "eval",
+    "async_eval",
+    "synchronize",
+    "get_array_buffer_size",
+]
 
 
 def eval(*args: Any) -> None:
@@ -59,6 +66,28 @@ def synchronize(stream: Any = None) -> None:
         stream: taken for compatibility; XLA orders the work itself.
     """
     hooks.synchronize()
+
+
+def get_array_buffer_size(*args: Any) -> int:
+    """Bytes of the values of arrays; one that is held by several arrays counts once.
+
+    Args:
+        *args: arrays and trees of arrays. Other leaves are passed over.
+
+    Raises:
+        ValueError: an array has not been evaluated.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> weights = {"w": mx.ones((3, 4)), "b": mx.zeros(4)}
+        >>> mx.eval(weights)
+        >>> mx.get_array_buffer_size(weights, weights["w"])
+        64
+    """
+    nodes = set(_nodes_in(args))
+    if any(node.value is None for node in nodes):
+        raise ValueError("[get_array_buffer_size] An array is not evaluated, so that it takes no memory: mx.eval it.")
+    return sum(node.nbytes for node in nodes)
 
 
 def _nodes_in(trees: tuple[Any, ...]) -> Iterator[Node]:

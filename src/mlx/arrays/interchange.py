@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
-from mlx.arrays.array import array, wrap
-from mlx.arrays.conversion import foreign_to_numpy, node_from_numpy
+from mlx.arrays.array import array
 from mlx.ir.dtypes import Dtype, DtypeCategory, bool_, issubdtype, promote_types
 
 _KINDS = {
@@ -18,27 +17,48 @@ _KINDS = {
     "numeric": lambda dtype: issubdtype(dtype, DtypeCategory.number),
 }
 
+__all__ = [
+    "ArrayLike",
+    "asarray",
+    "from_dlpack",
+    "result_type",
+    "can_cast",
+    "isdtype",
+]
+
+
+class ArrayLike(Protocol):
+    """An object that says which array it is: functions and operators take it in the place of one.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> class Temperature:
+        ...     def __mlx_array__(self):
+        ...         return mx.array([20.0, 22.0])
+        >>> mx.maximum(Temperature(), 21) + Temperature()
+        array([41, 44], dtype=float32)
+    """
+
+    def __mlx_array__(self) -> array: ...
+
 
 def asarray(a: Any, dtype: Dtype | None = None, *, copy: bool | None = None) -> array:
-    """An array of `a`, which is returned as it is where it already is one of the wanted dtype.
+    """An array of `a`.
 
     Args:
         a: anything that `mx.array` takes.
         dtype: the element type; by default that of `a`.
-        copy: True copies always, None where needed, False never.
+        copy: True and None copy; False, which forbids it, is refused, since arrays own their memory.
 
     Raises:
-        ValueError: `copy=False` and a copy is needed.
+        ValueError: `copy=False`, or `a` is of another type.
 
     Example:
         >>> import mlx.core as mx
         >>> mx.asarray([1, 2], mx.float16)
         array([1, 2], dtype=float16)
     """
-    if isinstance(a, array) and (dtype is None or a.dtype is dtype):
-        return wrap(a._node)  # values never change, so a copy and the original cannot be told apart
-    if copy is False:
-        raise ValueError("[asarray] Unable to avoid copy while creating an array as requested; pass copy=None.")
+    _refuse_sharing(copy, "asarray")
     return array(a, dtype)
 
 
@@ -47,21 +67,35 @@ def from_dlpack(x: Any, /, *, copy: bool | None = None) -> array:
 
     Args:
         x: an object with `__dlpack__` and `__dlpack_device__`.
-        copy: False refuses to copy, which is always needed here.
+        copy: True and None copy; False, which forbids it, is refused, since arrays own their memory.
 
     Raises:
-        ValueError: `copy=False`.
+        ValueError: `copy=False`, or the values cannot be read: they are not in host memory, or of a dtype that NumPy
+            does not know.
         TypeError: `x` does not speak DLPack.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> import numpy as np
+        >>> mx.from_dlpack(np.arange(3, dtype=np.int8))
+        array([0, 1, 2], dtype=int8)
     """
-    if copy is False:
-        raise ValueError("[from_dlpack] Cannot import an array without a copy; pass copy=None.")
     if not hasattr(x, "__dlpack__"):
-        raise TypeError(f"[from_dlpack] expected an object with __dlpack__, got {type(x).__name__}")
-    return wrap(node_from_numpy(foreign_to_numpy(x), None))
+        raise TypeError(f"[from_dlpack] Expected an object with __dlpack__, got {type(x).__name__}.")
+    _refuse_sharing(copy, "from_dlpack")
+    return array(x)
+
+
+def _refuse_sharing(copy: bool | None, function: str) -> None:
+    if copy is False:
+        raise ValueError(f"[{function}] Cannot make an array without a copy; leave copy out.")
 
 
 def result_type(*arrays_and_dtypes: array | Dtype) -> Dtype:
     """The dtype of an operation between these arrays and dtypes.
+
+    Raises:
+        ValueError: there is none of them, or something else among them.
 
     Example:
         >>> import mlx.core as mx
@@ -79,6 +113,9 @@ def result_type(*arrays_and_dtypes: array | Dtype) -> Dtype:
 def can_cast(from_: array | Dtype, to: Dtype) -> bool:
     """Whether an operation between `from_` and `to` has the dtype `to`.
 
+    Raises:
+        ValueError: `from_` is neither an array nor a dtype.
+
     Example:
         >>> import mlx.core as mx
         >>> mx.can_cast(mx.int32, mx.float16), mx.can_cast(mx.uint8, mx.int8)
@@ -91,10 +128,12 @@ def isdtype(dtype: Dtype, kind: Dtype | str | tuple[Dtype | str, ...]) -> bool:
     """Whether a dtype is of a kind, as the array API standard names kinds.
 
     Args:
+        dtype: the dtype in question.
         kind: a dtype, "bool", "signed integer", "unsigned integer", "integral", "real floating", "complex floating",
             "numeric", or a tuple of these.
 
     Raises:
+        TypeError: `dtype` is no dtype.
         ValueError: an unknown kind.
 
     Example:
@@ -102,12 +141,14 @@ def isdtype(dtype: Dtype, kind: Dtype | str | tuple[Dtype | str, ...]) -> bool:
         >>> mx.isdtype(mx.int8, ("integral", "bool"))
         True
     """
+    if not isinstance(dtype, Dtype):
+        raise TypeError(f"[isdtype] Expected a dtype such as mx.float32, got {type(dtype).__name__}.")
     if isinstance(kind, tuple):
-        return any([isdtype(dtype, one) for one in kind])
+        return any(isdtype(dtype, one) for one in kind)
     if isinstance(kind, Dtype):
         return dtype is kind
-    if kind not in _KINDS:
-        raise ValueError(f"[isdtype] Unknown data type kind: {kind!r}. Known are {', '.join(_KINDS)}.")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise ValueError(f"[isdtype] Unknown kind of dtypes {kind!r}. Known are {', '.join(_KINDS)}.")
     return _KINDS[kind](dtype)
 
 
@@ -116,4 +157,4 @@ def _dtype_of(x: array | Dtype, function: str) -> Dtype:
         return x
     if isinstance(x, array):
         return x.dtype
-    raise TypeError(f"[{function}] expected arrays and dtypes, got {type(x).__name__}")
+    raise ValueError(f"[{function}] Expected arrays and dtypes, got {type(x).__name__}.")

@@ -135,8 +135,10 @@ def matrix_product(*, swapped: bool = False) -> Operator:
     """The operator `@`: TypeError for what is no array."""
 
     def operator(self: Any, other: Any) -> Any:
-        if type(other) is not type(self) and not hasattr(other, "__array__") and not hasattr(other, "__mlx_array__"):
-            raise TypeError(f"[matmul] both operands of @ must be arrays, got {type(other).__name__}; scale with *.")
+        if type(other) is not type(self):
+            if isinstance(other, bool | int | float | complex) or not is_operand(other):
+                raise TypeError(f"[matmul] Both operands of @ must be arrays, got {type(other).__name__}.")
+            other = type(self)(other, self.dtype)
         return _public("matmul")(other, self) if swapped else _public("matmul")(self, other)
 
     return operator

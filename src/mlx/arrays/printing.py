@@ -11,6 +11,13 @@ import numpy as np
 
 from mlx.ir.dtypes import Dtype
 
+__all__ = [
+    "PrintOptions",
+    "get_printoptions",
+    "set_printoptions",
+    "printoptions",
+]
+
 EDGE = 3  # entries shown at each end of an axis that is longer than twice that
 SHORTEST = -1  # the precision that stands for up to six significant digits, as few as say the number
 

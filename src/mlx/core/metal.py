@@ -22,6 +22,14 @@ def device_info() -> dict[str, str | int]:
     return {}
 
 
+def start_capture(path: str) -> None:
+    """Start to record what Metal does: it does nothing here, so there is nothing to record."""
+
+
+def stop_capture() -> None:
+    """Stop what `start_capture` started."""
+
+
 __all__ = [
     "clear_cache",
     "device_info",
@@ -33,4 +41,6 @@ __all__ = [
     "set_cache_limit",
     "set_memory_limit",
     "set_wired_limit",
+    "start_capture",
+    "stop_capture",
 ]

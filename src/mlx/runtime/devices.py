@@ -7,14 +7,33 @@ order nothing (XLA does); they are kept for programs that pass them.
 from __future__ import annotations
 
 import enum
-import importlib.util
 import itertools
 import os
-import platform
 import threading
 from functools import cache
-from pathlib import Path
 from typing import Any
+
+__all__ = [
+    "Device",
+    "DeviceType",
+    "Stream",
+    "StreamContext",
+    "ThreadLocalStream",
+    "clear_streams",
+    "cpu",
+    "default_device",
+    "default_stream",
+    "device_count",
+    "device_info",
+    "gpu",
+    "is_available",
+    "new_stream",
+    "new_thread_local_stream",
+    "new_thread_unsafe_stream",
+    "set_default_device",
+    "set_default_stream",
+    "stream",
+]
 
 
 class DeviceType(enum.Enum):
@@ -45,7 +64,7 @@ class Device:
 
     def __init__(self, type: DeviceType, index: int = 0) -> None:
         if not isinstance(type, DeviceType):
-            raise TypeError(f"[Device] type must be mx.cpu or mx.gpu, got {type!r}")
+            raise TypeError(f"[Device] type must be mx.cpu or mx.gpu, got {type!r}.")
         self.type = type
         self.index = index
 
@@ -75,7 +94,7 @@ class Stream:
         return f"{type(self).__name__}({self.device}, {self.index})"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and (self.device, self.index) == (other.device, other.index)  # type: ignore[attr-defined]
+        return type(other) is type(self) and (self.device, self.index) == (other.device, other.index)
 
     def __hash__(self) -> int:
         return hash((self.device, self.index))
@@ -111,10 +130,11 @@ def gpu_is_available() -> bool:
     """Whether an accelerator's plugin is installed and its driver present, told without loading jax."""
     if os.environ.get("JAX_PLATFORMS", "").split(",")[0] == "cpu":
         return False
-    cuda = any(importlib.util.find_spec(f"jax_cuda{version}_plugin") for version in (12, 13, 14))
-    if cuda and Path("/dev/nvidiactl").exists():
+    from importlib.util import find_spec
+
+    if os.path.exists("/dev/nvidiactl") and any(find_spec(f"jax_cuda{version}_plugin") for version in (12, 13, 14)):
         return True
-    return importlib.util.find_spec("libtpu") is not None and Path("/dev/accel0").exists()
+    return os.path.exists("/dev/accel0") and find_spec("libtpu") is not None
 
 
 def is_available(device: Device | DeviceType) -> bool:
@@ -147,12 +167,12 @@ def set_default_device(device: Device | DeviceType) -> None:
     Raises:
         ValueError: the device is not available.
     """
-    _process_default.device = _available(device, "set_default_device", "set")
+    _process_default.device = _available(device, "set_default_device", "set that device")
 
 
 def default_stream(device: Device | DeviceType) -> Stream:
     """The stream that work on a device goes to unless another is named."""
-    wanted = _available(device, "default_stream", "get")
+    wanted = _available(device, "default_stream", "get a stream")
     return _defaults.streams.setdefault(wanted.type, Stream(wanted, 0, None))
 
 
@@ -168,18 +188,18 @@ def new_stream(device: Device | DeviceType) -> Stream:
     Raises:
         ValueError: the device is not available.
     """
-    return Stream(_available(device, "new_stream", "make"), next(_stream_numbers), threading.get_ident())
+    return Stream(_available(device, "new_stream", "make a stream"), next(_stream_numbers), threading.get_ident())
 
 
 def new_thread_local_stream(device: Device | DeviceType) -> ThreadLocalStream:
     """A new stream that every thread may use."""
-    wanted = _available(device, "new_thread_local_stream", "make")
+    wanted = _available(device, "new_thread_local_stream", "make a stream")
     return ThreadLocalStream(wanted, next(_stream_numbers), None)
 
 
 def new_thread_unsafe_stream(device: Device | DeviceType) -> Stream:
     """A new stream that any thread may use; keeping its work in order is up to the caller."""
-    return Stream(_available(device, "new_thread_unsafe_stream", "make"), next(_stream_numbers), None)
+    return Stream(_available(device, "new_thread_unsafe_stream", "make a stream"), next(_stream_numbers), None)
 
 
 def clear_streams() -> None:
@@ -192,7 +212,7 @@ class StreamContext:
 
     def __init__(self, s: Stream | Device | DeviceType) -> None:
         if not isinstance(s, Stream | Device | DeviceType):
-            raise TypeError(f"[stream] expected a Stream, Device or DeviceType, got {type(s).__name__}")
+            raise TypeError(f"[stream] Expected a Stream, a Device, or mx.cpu or mx.gpu, got {s!r}.")
         self._entering = s
         self._before: tuple[Device, Stream] | None = None
 
@@ -223,15 +243,52 @@ def stream(s: Stream | Device | DeviceType) -> StreamContext:
 
 
 def device_info(d: Device | DeviceType | None = None) -> dict[str, str | int]:
-    """What is known of a device: at least `device_name` and `architecture`."""
-    device = _available(default_device() if d is None else d, "device_info", "describe")
-    return {"device_name": platform.processor() or device.type.name, "architecture": platform.machine()}
+    """What is known of a device: `device_name` and `architecture`; nothing of one that is not available.
+
+    Args:
+        d: the device; by default the one that programs run on.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> sorted(mx.device_info(mx.cpu))
+        ['architecture', 'device_name']
+    """
+    device = default_device() if d is None else _device(d, "device_info")
+    if not is_available(device):
+        return {}
+    if device.type is cpu:
+        import platform
+
+        return {"device_name": _processor_name() or platform.processor(), "architecture": platform.machine()}
+    from mlx.runtime.compiler import xla
+
+    kind = xla.jax.devices()[device.index].device_kind
+    return {"device_name": kind, "architecture": xla.platform}
+
+
+def _processor_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:  # not Linux
+        pass
+    return ""
+
+
+def _device(device: Device | DeviceType, function: str) -> Device:
+    wanted = Device(device) if isinstance(device, DeviceType) else device
+    if not isinstance(wanted, Device):
+        raise TypeError(f"[{function}] Expected a Device, or mx.cpu or mx.gpu, got {wanted!r}.")
+    return wanted
 
 
 def _available(device: Device | DeviceType, function: str, doing: str) -> Device:
-    wanted = Device(device) if isinstance(device, DeviceType) else device
-    if not isinstance(wanted, Device):
-        raise TypeError(f"[{function}] expected a Device or DeviceType, got {type(wanted).__name__}")
+    wanted = _device(device, function)
     if not is_available(wanted):
-        raise ValueError(f"[{function}] Cannot {doing} {wanted.type.name} device without {wanted.type.name} backend.")
+        raise ValueError(
+            f"[{function}] Cannot {doing} without {wanted.type.name} backend: {wanted} is not available. NVIDIA GPUs "
+            f"need the extra cuda13, TPUs the extra tpu."
+        )
     return wanted

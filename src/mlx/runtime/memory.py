@@ -1,11 +1,27 @@
-"""How much memory arrays hold. The system's allocator and XLA keep caches of their own, so limits are only noted."""
+"""How much memory arrays hold. The system's allocator and XLA keep caches of their own, so limits are only noted.
+
+What is counted are the values that arrays hold, on the host or on a device. What an engine uses for itself while it
+computes (intermediate values, workspaces) is not, nor are executables.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from operator import index
 
 from mlx.ir.buffer import meter
+
+__all__ = [
+    "get_active_memory",
+    "get_peak_memory",
+    "reset_peak_memory",
+    "get_cache_memory",
+    "clear_cache",
+    "get_memory_limit",
+    "set_memory_limit",
+    "set_cache_limit",
+    "set_wired_limit",
+]
 
 
 class _Limits:
@@ -18,18 +34,32 @@ _limits = _Limits()
 
 
 def get_active_memory() -> int:
-    """Bytes that the values of arrays hold now."""
+    """Bytes that the values of arrays hold now.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> before = mx.get_active_memory()
+        >>> x = mx.zeros((1024, 256))
+        >>> mx.get_active_memory() - before  # nothing has been computed yet
+        0
+        >>> mx.eval(x)
+        >>> mx.get_active_memory() - before
+        1048576
+    """
     return meter.active
 
 
 def get_peak_memory() -> int:
-    """The most bytes that the values of arrays held since the start or the last `reset_peak_memory`."""
+    """The most bytes that the values of arrays held since the start or the last `reset_peak_memory`.
+
+    Intermediate values that never belonged to an array are not counted.
+    """
     return meter.peak
 
 
 def reset_peak_memory() -> None:
-    """Start to measure the peak anew."""
-    meter.peak = meter.active
+    """Start to measure the peak anew: it is 0 until the next value is computed."""
+    meter.peak = 0
 
 
 def get_cache_memory() -> int:
@@ -66,19 +96,13 @@ def set_wired_limit(limit: int) -> int:
     return before
 
 
-def get_array_buffer_size(*args: Any) -> int:
-    """Bytes of the buffers behind arrays; ValueError for one that was not evaluated."""
-    total = 0
-    for x in args:
-        if x._node.value is None:
-            raise ValueError("[get_array_buffer_size] The array is not evaluated: call mx.eval first.")
-        total += x._node.value.nbytes
-    return total
-
-
 def _checked(limit: int, function: str) -> int:
+    try:
+        limit = index(limit)
+    except TypeError:
+        raise TypeError(f"[{function}] limit must be a number of bytes, got {limit!r}") from None
     if limit < 0:
-        raise ValueError(f"[{function}] limit must not be negative, got {limit}")
+        raise TypeError(f"[{function}] limit must not be negative, got {limit}")
     return limit
 
 
