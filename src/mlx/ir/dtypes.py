@@ -8,6 +8,28 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+__all__ = [
+    "Dtype",
+    "DtypeCategory",
+    "bool_",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "complex64",
+    "issubdtype",
+    "finfo",
+    "iinfo",
+]
+
 
 class DtypeCategory(enum.Enum):
     """The groups of dtypes that `issubdtype` tells apart, from `generic` (all) downwards."""
@@ -20,6 +42,9 @@ class DtypeCategory(enum.Enum):
     integer = "integer"
     number = "number"
     generic = "generic"
+
+    def __repr__(self) -> str:
+        return f"DtypeCategory.{self.name}"
 
 
 _PARENT = {
@@ -171,9 +196,9 @@ def dtype_with_scalar(dtype: Dtype, scalar: Any) -> Dtype:
         return int32 if dtype is bool_ else dtype
     if kind is complex:
         return complex64
-    for base in (bool, int, float, complex):  # subclasses of Python's numbers, numpy.float64 among them
-        if isinstance(scalar, base):
-            return dtype_with_scalar(dtype, base(scalar))
+    for base, representative in ((bool, True), (int, 1), (float, 1.0), (complex, 1j)):
+        if isinstance(scalar, base):  # a subclass of Python's numbers, numpy.float64 among them
+            return dtype_with_scalar(dtype, representative)
     raise TypeError(f"not a Python number: {scalar!r}")
 
 
@@ -208,33 +233,46 @@ def issubdtype(arg1: Dtype | DtypeCategory, arg2: Dtype | DtypeCategory) -> bool
 
 
 class finfo:
-    """Limits of a floating dtype: `bits`, `min`, `max`, `eps`, `smallest_normal`.
+    """Limits of a floating dtype: `dtype`, `bits`, `min`, `max`, `eps`, `smallest_normal`.
+
+    Those of a complex dtype are those of its parts.
+
+    Raises:
+        ValueError: `dtype` is neither floating nor complex.
 
     Example:
         >>> import mlx.core as mx
-        >>> mx.finfo(mx.float16).max
-        65504.0
+        >>> mx.finfo(mx.float16)
+        finfo(min=-65504, max=65504, dtype=float16)
+        >>> mx.finfo(mx.complex64).dtype
+        mlx.core.float32
     """
 
     def __init__(self, dtype: Dtype) -> None:
         if not isinstance(dtype, Dtype) or not dtype.is_inexact:
             raise ValueError(f"[finfo] dtype must be floating or complex, got {dtype}")
-        info = ml_dtypes.finfo(np.dtype(np.float32) if dtype.is_complex else dtype.numpy)
-        self.dtype = dtype
+        self.dtype = float32 if dtype.is_complex else dtype
+        info = ml_dtypes.finfo(self.dtype.numpy)
         self.bits = int(info.bits)
         self.min = float(info.min)
         self.max = float(info.max)
         self.eps = float(info.eps)
         self.smallest_normal = float(info.smallest_normal)
 
+    def __repr__(self) -> str:
+        return f"finfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype.name})"
+
 
 class iinfo:
-    """Limits of an integer dtype: `min`, `max`.
+    """Limits of an integer dtype: `dtype`, `min`, `max`.
+
+    Raises:
+        ValueError: `dtype` is no integer dtype.
 
     Example:
         >>> import mlx.core as mx
-        >>> mx.iinfo(mx.int8).min
-        -128
+        >>> mx.iinfo(mx.int8)
+        iinfo(min=-128, max=127, dtype=int8)
     """
 
     def __init__(self, dtype: Dtype) -> None:
@@ -242,3 +280,6 @@ class iinfo:
             raise ValueError(f"[iinfo] dtype must be an integer dtype, got {dtype}")
         self.dtype = dtype
         self.min, self.max = dtype.scalar_limits
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype.name})"

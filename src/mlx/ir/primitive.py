@@ -147,7 +147,7 @@ def scalar_node(value: complex, dtype: Dtype) -> Node:
     shared = bool(value) or type(value) is int or _is_positive_zero(value)
     node = _scalars.get(key) if shared else None
     if node is None:
-        host = np.array(value, dtype.numpy)
+        host = np.array(float(value) if type(value) is int and dtype.is_inexact else value, dtype.numpy)
         node = leaf(SCALAR, (host.item(),), (), dtype, Buffer(host, None, 0))
         if shared:
             if len(_scalars) >= _SCALARS_KEPT:
