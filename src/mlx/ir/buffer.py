@@ -54,5 +54,5 @@ class Buffer:
 
     def wait(self) -> None:
         """Return when the value has been computed."""
-        if self.host is None:
+        if self.device is not None:
             self.device.block_until_ready()

@@ -23,28 +23,29 @@ SHAPES_COMPILED = 8  # variants in shape of one structure that are compiled; fur
 _shape_variants: Counter[tuple[Primitive, ...]] = Counter()
 
 
+def _from_environment() -> Engine | None:
+    name = os.environ.get("MLX_XLA_ENGINE", "auto")
+    known: dict[str, Engine | None] = {"auto": None, "numpy": "numpy", "xla": "xla"}
+    if name not in known:
+        raise ValueError(f"the environment variable MLX_XLA_ENGINE must be auto, numpy or xla, not {name!r}")
+    return known[name]
+
+
 class _Pin(threading.local):
-    engine: Engine | None = None
+    """The engine that this thread asked for."""
+
+    default: Engine | None = _from_environment()
+
+    def __init__(self) -> None:
+        self.choice: Engine | None = self.default
 
 
 _pin = _Pin()
 
 
-def _from_environment() -> Engine | None:
-    name = os.environ.get("MLX_XLA_ENGINE", "auto")
-    if name == "auto":
-        return None
-    if name == "numpy" or name == "xla":
-        return name
-    raise ValueError(f"the environment variable MLX_XLA_ENGINE must be auto, numpy or xla, not {name!r}")
-
-
-_default = _from_environment()
-
-
 def pinned() -> Engine | None:
     """The engine that the caller asked for, by `engine` or by MLX_XLA_ENGINE; None where it is chosen by cost."""
-    return _pin.engine or _default
+    return _pin.choice
 
 
 @contextmanager
@@ -54,6 +55,9 @@ def engine(name: Literal["numpy", "xla", "auto"]) -> Iterator[None]:
     Args:
         name: "numpy" interprets every program, "xla" compiles every program, "auto" chooses by estimated cost.
 
+    Raises:
+        ValueError: another name.
+
     Example:
         >>> import mlx.core as mx
         >>> with mx.engine("numpy"):
@@ -62,12 +66,12 @@ def engine(name: Literal["numpy", "xla", "auto"]) -> Iterator[None]:
     """
     if name not in ("numpy", "xla", "auto"):
         raise ValueError(f"[engine] name must be 'numpy', 'xla' or 'auto', got {name!r}")
-    before = _pin.engine
-    _pin.engine = None if name == "auto" else name
+    before = _pin.choice
+    _pin.choice = None if name == "auto" else name
     try:
         yield
     finally:
-        _pin.engine = before
+        _pin.choice = before
 
 
 def choose(plan: Plan) -> Engine:

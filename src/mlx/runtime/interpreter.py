@@ -64,26 +64,23 @@ def _is_small_part(value: Array) -> bool:
 def _kernel(node: Node) -> Callable[..., Any]:
     """The NumPy kernel for a node: half precision is computed in float32, where NumPy is fast and rounds once."""
     primitive = node.primitive
-    kernel = primitive.kernel
-    assert kernel is not None, primitive
-    if primitive.arity is None:
-        gathered = kernel
-        count = len(node.inputs)
-
-        def kernel(*arguments: Any) -> Any:
-            return gathered(arguments[:count], *arguments[count:])
-
+    assert primitive.kernel is not None, primitive
+    count = len(node.inputs)
+    kernel = primitive.kernel if primitive.arity is not None else _gathering(primitive.kernel, count)
     if primitive.moves_data or not any(operand.dtype.is_half for operand in node.inputs):
         return kernel
-    compute = kernel
-    count = len(node.inputs)
-    dtype = node.dtype.numpy
+    dtype = node.dtype if primitive.many else node.dtype.numpy
 
     def widened(*arguments: Any) -> Any:
         wide = [_wide(x) for x in arguments[:count]]
-        return _narrow(compute(*wide, *arguments[count:]), dtype)
+        return _narrow(kernel(*wide, *arguments[count:]), dtype)
 
     return widened
+
+
+def _gathering(kernel: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """A kernel that takes its inputs as one sequence, called with them one by one."""
+    return lambda *arguments: kernel(arguments[:count], *arguments[count:])
 
 
 def _wide(x: Any) -> Any:
