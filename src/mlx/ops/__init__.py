@@ -29,4 +29,6 @@ from mlx.ops.windows import *
 from mlx.ops.indexing import *
 
 # The functions; not the modules that importing them binds as well.
-__all__ = [name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, ModuleType | type))]
+__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
+    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, ModuleType | type))
+]
