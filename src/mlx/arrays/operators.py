@@ -119,16 +119,16 @@ def bitwise(name: str, *, swapped: bool = False) -> Operator:
     function = forwarded(name, swapped=swapped)
 
     def operator(self: Any, other: Any) -> Any:
-        theirs = getattr(other, "dtype", None)
-        if (
-            self.dtype.is_inexact
-            or isinstance(other, float | complex)
-            or (isinstance(theirs, Dtype) and theirs.is_inexact)
-        ):
+        if is_operand(other) and (self.dtype.is_inexact or _is_inexact(other)):
             raise ValueError(f"[{name}] Floating point types have no bits to combine: cast them to an integer dtype.")
         return function(self, other)
 
     return operator
+
+
+def _is_inexact(other: Any) -> bool:
+    dtype = getattr(other, "dtype", None)
+    return isinstance(other, float | complex) or (isinstance(dtype, Dtype) and dtype.is_inexact)
 
 
 def matrix_product(*, swapped: bool = False) -> Operator:
