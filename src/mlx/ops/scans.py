@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from mlx.arrays.array import array, wrap
-from mlx.ir.dtypes import Dtype, bool_, iinfo, int32
+from mlx.ir.dtypes import Dtype, bool_, float32, iinfo, int32
 from mlx.ir.node import Node
 from mlx.ops.arguments import StreamOrDevice, at_least_float, checked_axis
 from mlx.ops.shape_arguments import array_node
@@ -222,5 +222,8 @@ def logcumsumexp(
         >>> mx.logcumsumexp(mx.array([1000.0, 1000.0])) - 1000
         array([0, 0.693147], dtype=float32)
     """
-    x = at_least_float(_node(a, "logcumsumexp"))
-    return _scan(LOGCUMSUMEXP, x, axis, reverse, inclusive, -inf, "logcumsumexp")
+    given = _node(a, "logcumsumexp")
+    if given.dtype.is_half:  # the derivative takes exponentials of differences from the results
+        out = _scan(LOGCUMSUMEXP, cast(given, float32), axis, reverse, inclusive, -inf, "logcumsumexp")
+        return wrap(cast(out._node, given.dtype))
+    return _scan(LOGCUMSUMEXP, at_least_float(given), axis, reverse, inclusive, -inf, "logcumsumexp")

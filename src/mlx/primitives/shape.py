@@ -27,6 +27,11 @@ def inverse_permutation(axes: Sequence[int]) -> tuple[int, ...]:
 
 def reduced_shape(shape: Shape, axes: Sequence[int], keepdims: bool) -> Shape:
     """The shape after reducing `axes` (non-negative)."""
+    if len(axes) == len(shape):
+        return (1,) * len(shape) if keepdims else ()
+    if len(axes) == 1:
+        axis = axes[0]
+        return shape[:axis] + ((1,) if keepdims else ()) + shape[axis + 1 :]
     if keepdims:
         return tuple(1 if axis in axes else extent for axis, extent in enumerate(shape))
     return tuple(extent for axis, extent in enumerate(shape) if axis not in axes)
@@ -139,9 +144,11 @@ BROADCAST = Primitive(
     arity=1,
     shape=lambda x, shape: (shape, x.dtype),
     kernel=lambda x, shape: np.broadcast_to(x, shape),
-    lower=lambda xla, x, shape: xla.lax.broadcast_in_dim(x, shape, range(len(shape) - x.ndim, len(shape)))
-    if 1 not in x.shape
-    else xla.jnp.broadcast_to(x, shape),
+    lower=lambda xla, x, shape: (
+        xla.lax.broadcast_in_dim(x, shape, range(len(shape) - x.ndim, len(shape)))
+        if 1 not in x.shape
+        else xla.jnp.broadcast_to(x, shape)
+    ),
     vjp=(lambda g, out, x, shape: unbroadcast(g, x.shape),),
     linear=(0,),
     batch=_batch_broadcast,

@@ -1,8 +1,8 @@
-"""The softmax, the logarithm of a sum of exponentials, and the stable exponential of a difference that they share."""
+"""The softmax, the logarithm of a sum of exponentials, and the exponential of a difference."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,8 @@ def _exp_difference_xla(xla: Any, a: Any, b: Any) -> Any:
     return xla.lax.select(alike, (a.real > 0).astype(a.dtype), xla.lax.exp(a - b))
 
 
-# exp(a - b), which for equal infinities is 1 (inf) or 0 (-inf): the share of one term in a sum that is infinite, and
-# in a sum of nothing but zeros.
+# exp(a - b), which for equal infinities is 1 (inf) or 0 (-inf): in the derivatives of logarithms of sums the share of
+# one term in a sum that is infinite, and in a sum of nothing but zeros.
 EXP_DIFFERENCE = Elementwise(
     "exp_difference",
     2,
@@ -41,33 +41,67 @@ EXP_DIFFERENCE = Elementwise(
 )
 
 
-def _widened(xla: Any, x: Any) -> Any:
-    return x.astype(np.float32) if x.dtype.itemsize == 2 else x
+def _shifted(x: Any, axes: Axes) -> tuple[Any, Any, Any]:
+    """The largest real part, exponentials of what lies below it (below 0 where it is infinite), and their sum."""
+    largest = np.maximum.reduce(x.real, axis=axes, keepdims=True)
+    powers = np.asarray(x - np.where(np.isinf(largest), np.zeros_like(largest), largest))
+    np.exp(powers, out=powers)
+    return largest, powers, np.add.reduce(powers, axis=axes, keepdims=True)
 
 
-def _softmax(x: Any, axes: Axes) -> Any:
-    if not x.size:
-        return x
-    out = np.asarray(x - np.maximum.reduce(x.real, axis=axes, keepdims=True))
-    np.exp(out, out=out)
-    out /= np.add.reduce(out, axis=axes, keepdims=True)
-    return out
+def _shifted_xla(xla: Any, x: Any, axes: Axes) -> tuple[Any, Any, Any]:
+    jnp = xla.jnp
+    if x.dtype.itemsize == 2:
+        x = x.astype(np.float32)
+    largest = jnp.max(x.real, axis=axes, keepdims=True)
+    powers = xla.lax.exp(x - jnp.where(jnp.isinf(largest), jnp.zeros_like(largest), largest))
+    return largest, powers, jnp.sum(powers, axis=axes, keepdims=True)
 
 
-def _softmax_xla(xla: Any, x: Any, axes: Axes) -> Any:
-    if not x.size:
-        return x
-    wide = _widened(xla, x)
-    powers = xla.lax.exp(wide - xla.jnp.max(wide.real, axis=axes, keepdims=True))
-    return (powers / xla.jnp.sum(powers, axis=axes, keepdims=True)).astype(x.dtype)
+# ---------------------------------------------------------------------- softmax
 
 
-def _softmax_cotangent(g: Node, out: Node, x: Node, axes: Axes) -> Node:
-    return _softmax_derivative(g, conjugate(out), axes)
+class Softmax(Primitive):
+    """A primitive `f(x, axes)`, the softmax; where the largest element is infinite, `at_infinity(x, largest)`."""
 
+    def __init__(self, name: str, at_infinity: Callable[[Any, Any], Any]) -> None:
+        def kernel(x: Any, axes: Axes) -> Any:
+            if not x.size:
+                return x
+            largest, out, total = _shifted(x, axes)
+            out /= total
+            infinite = np.isinf(largest)
+            if infinite.any():
+                out = np.where(infinite, at_infinity(x, largest), out).astype(x.dtype)
+            return out
 
-def _softmax_tangent(tangents: Sequence[Node], out: Node, x: Node, axes: Axes) -> Node:
-    return _softmax_derivative(tangents[0], out, axes)
+        def lower(xla: Any, x: Any, axes: Axes) -> Any:
+            if not x.size:
+                return x
+            largest, powers, total = _shifted_xla(xla, x, axes)
+            limit = xla.jnp.asarray(at_infinity(x, largest), powers.dtype)
+            return xla.jnp.where(xla.jnp.isinf(largest), limit, powers / total).astype(x.dtype)
+
+        super().__init__(
+            name,
+            arity=1,
+            shape=lambda x, axes: (x.shape, x.dtype),
+            kernel=kernel,
+            lower=lower,
+            vjp=(self._cotangent,),
+            jvp=self._tangent,
+            batch=self._batch,
+            nanoseconds=4.0,
+        )
+
+    def _cotangent(self, g: Node, out: Node, x: Node, axes: Axes) -> Node:
+        return _softmax_derivative(g, conjugate(out), axes)
+
+    def _tangent(self, tangents: Sequence[Node], out: Node, x: Node, axes: Axes) -> Node:
+        return _softmax_derivative(tangents[0], out, axes)
+
+    def _batch(self, inputs: Sequence[Node], dims: Dims, axes: Axes) -> tuple[Node, int]:
+        return self(batch_to_front(inputs[0], dims[0], 1), tuple(axis + 1 for axis in axes)), 0
 
 
 def _softmax_derivative(moved: Node, out: Node, axes: Axes) -> Node:
@@ -75,21 +109,12 @@ def _softmax_derivative(moved: Node, out: Node, axes: Axes) -> Node:
     return weigh(moved - SUM(weigh(moved, out), axes, True), out)
 
 
-def _batch_softmax(inputs: Sequence[Node], dims: Dims, axes: Axes) -> tuple[Node, int]:
-    return SOFTMAX(batch_to_front(inputs[0], dims[0], 1), tuple(axis + 1 for axis in axes)), 0
+SOFTMAX = Softmax("softmax", lambda x, largest: np.nan)
 
+# The derivative of logsumexp: 0 where all terms are zeros, 1 for terms that are infinite.
+LOGSUMEXP_WEIGHTS = Softmax("logsumexp_weights", lambda x, largest: (x.real == largest) & (largest > 0))
 
-SOFTMAX = Primitive(
-    "softmax",
-    arity=1,
-    shape=lambda x, axes: (x.shape, x.dtype),
-    kernel=_softmax,
-    lower=_softmax_xla,
-    vjp=(_softmax_cotangent,),
-    jvp=_softmax_tangent,
-    batch=_batch_softmax,
-    nanoseconds=4.0,
-)
+# ---------------------------------------------------------------------- logsumexp
 
 
 def _logsumexp_shape(x: Node, axes: Axes, keepdims: bool) -> tuple[Shape, Dtype]:
@@ -97,41 +122,33 @@ def _logsumexp_shape(x: Node, axes: Axes, keepdims: bool) -> tuple[Shape, Dtype]
 
 
 def _logsumexp(x: Any, axes: Axes, keepdims: bool) -> Any:
-    largest = np.maximum.reduce(x.real, axis=axes, keepdims=True)
-    largest = np.where(np.isfinite(largest), largest, np.zeros_like(largest))
-    total = np.add.reduce(np.exp(x - largest), axis=axes, keepdims=True)
-    out = np.log(total) + largest
-    return out if keepdims else out.reshape(reduced_shape(x.shape, axes, False))
+    largest, _, total = _shifted(x, axes)
+    out = np.log(total) + np.where(np.isinf(largest), np.zeros_like(largest), largest)
+    return out.reshape(reduced_shape(x.shape, axes, keepdims))
 
 
 def _logsumexp_xla(xla: Any, x: Any, axes: Axes, keepdims: bool) -> Any:
-    jnp, lax = xla.jnp, xla.lax
-    wide = _widened(xla, x)
-    largest = jnp.max(wide.real, axis=axes, keepdims=True)
-    largest = lax.select(jnp.isfinite(largest), largest, jnp.zeros_like(largest))
-    total = jnp.sum(lax.exp(wide - largest), axis=axes, keepdims=True)
-    out = (lax.log(total) + largest).astype(x.dtype)
-    return lax.reshape(out, reduced_shape(x.shape, axes, keepdims))
-
-
-def _logsumexp_weights(out: Node, x: Node, axes: Axes) -> Node:
-    return EXP_DIFFERENCE(x, reshape(out, reduced_shape(x.shape, axes, True)))
+    jnp = xla.jnp
+    largest, _, total = _shifted_xla(xla, x, axes)
+    out = xla.lax.log(total) + jnp.where(jnp.isinf(largest), jnp.zeros_like(largest), largest)
+    return xla.lax.reshape(out.astype(x.dtype), reduced_shape(x.shape, axes, keepdims))
 
 
 def _logsumexp_cotangent(g: Node, out: Node, x: Node, axes: Axes, keepdims: bool) -> Node:
     g = reshape(g, reduced_shape(x.shape, axes, True))
-    return weigh(g, conjugate(_logsumexp_weights(out, x, axes)))
+    return weigh(g, conjugate(LOGSUMEXP_WEIGHTS(x, axes)))
 
 
 def _logsumexp_tangent(tangents: Sequence[Node], out: Node, x: Node, axes: Axes, keepdims: bool) -> Node:
-    return SUM(weigh(tangents[0], _logsumexp_weights(out, x, axes)), axes, keepdims)
+    return SUM(weigh(tangents[0], LOGSUMEXP_WEIGHTS(x, axes)), axes, keepdims)
 
 
 def _batch_logsumexp(inputs: Sequence[Node], dims: Dims, axes: Axes, keepdims: bool) -> tuple[Node, int]:
     return LOGSUMEXP(batch_to_front(inputs[0], dims[0], 1), tuple(axis + 1 for axis in axes), keepdims), 0
 
 
-# Its derivative is the softmax, taken from the output instead of computed anew.
+# Its derivative is computed anew instead of as exp(x - out), which is as wrong as large outputs are rounded; XLA finds
+# that both share their largest element and their sum.
 LOGSUMEXP = Primitive(
     "logsumexp",
     arity=1,

@@ -6,7 +6,6 @@ NaNs come last, complex numbers are ordered by real part, then by imaginary part
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from mlx.ir.dtypes import Dtype, uint32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive
 from mlx.primitives.indexing import SCATTER_ADD, along_axis, take_along_axis
-from mlx.primitives.shape import Dims, batch_size, batch_to_front
+from mlx.primitives.shape import Dims, batch_to_front
 from mlx.primitives.slicing import zeros
 
 Array = Any
@@ -206,12 +205,8 @@ ARGTOPK = Primitive(
 # ---------------------------------------------------------------------- search
 
 
-def _searchsorted(line: Array, values: Array, lead: int, right: bool) -> Array:
-    side = "right" if right else "left"
-    out = np.empty(values.shape, np.uint32)
-    for index in np.ndindex(line.shape[:lead]):
-        out[index] = np.searchsorted(line[index], values[index], side)
-    return out
+def _searchsorted(line: Array, values: Array, right: bool) -> Array:
+    return np.asarray(np.searchsorted(line, values, "right" if right else "left")).astype(np.uint32)
 
 
 def _precedes(xla: Any, a: Array, b: Array) -> Array:
@@ -222,21 +217,17 @@ def _precedes(xla: Any, a: Array, b: Array) -> Array:
     return (a < b) | ((a == a) & (b != b))
 
 
-def _searchsorted_xla(xla: Any, line: Array, values: Array, lead: int, right: bool) -> Array:
+def _searchsorted_xla(xla: Any, line: Array, values: Array, right: bool) -> Array:
     """By bisection: the answer lies between `low` and `high`."""
     jnp = xla.jnp
-    extent = line.shape[-1]
+    extent = line.shape[0]
     if not values.size or not extent:
         return jnp.zeros(values.shape, np.uint32)
-    count = prod(line.shape[:lead])
-    flat = line.reshape(-1)
-    starts = jnp.arange(count, dtype=np.int64) * np.int64(extent)
-    starts = starts.reshape(*line.shape[:lead], *(1,) * (values.ndim - lead))
 
     def halve(_: Any, bounds: Any) -> Any:
         low, high = bounds
         middle = (low + high) // np.int64(2)
-        met = flat[starts + jnp.minimum(middle, np.int64(extent - 1))]
+        met = line[jnp.minimum(middle, np.int64(extent - 1))]
         later = ~_precedes(xla, values, met) if right else _precedes(xla, met, values)
         later = later & (low < high)
         return jnp.where(later, middle + np.int64(1), low), jnp.where(later, high, middle)
@@ -246,21 +237,17 @@ def _searchsorted_xla(xla: Any, line: Array, values: Array, lead: int, right: bo
     return low.astype(np.uint32)
 
 
-def _batch_searchsorted(inputs: Sequence[Node], dims: Dims, lead: int, right: bool) -> tuple[Node, int]:
-    line, values = inputs
-    if dims[0] is None and lead == 0:
-        return SEARCHSORTED(line, values, lead, right), dims[1]  # type: ignore[return-value]
-    size = batch_size(inputs, dims)
-    line, values = (batch_to_front(x, dim, size) for x, dim in zip(inputs, dims, strict=True))
-    return SEARCHSORTED(line, values, lead + 1, right), 0
+def _batch_searchsorted(inputs: Sequence[Node], dims: Dims, right: bool) -> tuple[Node, int]:
+    if dims[0] is not None or dims[1] is None:
+        raise ValueError("[searchsorted] vmap works over the values, not over the sorted sequence.")
+    return SEARCHSORTED(*inputs, right), dims[1]
 
 
-# Where values would have to be inserted in a sorted line: before equal elements or, with `right`, after them. The
-# first `lead` axes, which batching makes, are of both: every line has values of its own.
+# Where values would have to be inserted in a sorted line: before equal elements or, with `right`, after them.
 SEARCHSORTED = Primitive(
     "searchsorted",
     arity=2,
-    shape=lambda line, values, lead, right: (values.shape, uint32),
+    shape=lambda line, values, right: (values.shape, uint32),
     kernel=_searchsorted,
     lower=_searchsorted_xla,
     batch=_batch_searchsorted,
