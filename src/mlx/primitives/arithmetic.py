@@ -5,13 +5,14 @@ Rounding and what is built on it (floor division, remainder) lives in `rounding`
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from mlx.ir.node import Node
-from mlx.ir.primitive import SCALAR, Primitive, scalar_node
+from mlx.ir.node import Node, record
+from mlx.ir.primitive import SCALAR, Primitive, broadcast_shape, scalar_node
 from mlx.primitives.complex import REAL
 from mlx.primitives.elementwise import SELECT, Elementwise, boolean, conjugate, real_part_dtype, weigh
 from mlx.primitives.shape import broadcast, unbroadcast
@@ -45,27 +46,47 @@ MULTIPLY = Elementwise(
 )
 
 
-def reciprocal(x: Node) -> Node:
-    if x.primitive is SCALAR and x.params[0]:
-        return scalar_node(1.0 / x.params[0], x.dtype)  # type: ignore[operator]
-    return 1.0 / x
-
-
 DIVIDE = Elementwise(
     "divide",
     2,
     np.divide,
     "div",
-    (lambda out, a, b: reciprocal(b), lambda out, a, b: -(out / b)),
+    (lambda out, a, b: 1.0 / b, lambda out, a, b: -(out / b)),
 )
+
+
+def _operator(primitive: Primitive, fold: Callable[[Any, Any], Any]) -> Callable[[Node, Any], Node]:
+    """An operator of nodes of one dtype. Derivative rules are made of them, so it records without detours."""
+
+    def recorded(a: Node, b: Node | complex) -> Node:
+        if type(b) is not Node:
+            b = scalar_node(b, a.dtype)  # type: ignore[arg-type]
+        if a.primitive is SCALAR and b.primitive is SCALAR:
+            return scalar_node(fold(a.params[0], b.params[0]), a.dtype)
+        shape = a.shape
+        if shape != b.shape:
+            shape = broadcast_shape(shape, b.shape)
+        return record(primitive, (a, b), (), shape, a.dtype)
+
+    return recorded
+
+
+def _quotient(a: complex, b: complex) -> complex:
+    with np.errstate(all="ignore"):
+        return np.divide(a, b).item()
 
 
 def _bind_operators() -> None:
     """Give nodes the operators that rules are written with."""
-    forward = {"add": ADD, "sub": SUBTRACT, "mul": MULTIPLY, "truediv": DIVIDE}
-    for name, primitive in forward.items():
-        setattr(Node, f"__{name}__", lambda self, other, primitive=primitive: primitive(self, other))
-        setattr(Node, f"__r{name}__", lambda self, other, primitive=primitive: primitive(other, self))
+    for name, primitive, fold in (
+        ("add", ADD, operator.add),
+        ("sub", SUBTRACT, operator.sub),
+        ("mul", MULTIPLY, operator.mul),
+        ("truediv", DIVIDE, _quotient),
+    ):
+        forward = _operator(primitive, fold)
+        setattr(Node, f"__{name}__", forward)
+        setattr(Node, f"__r{name}__", lambda b, a, forward=forward: forward(scalar_node(a, b.dtype), b))
     Node.__neg__ = lambda self: NEGATIVE(self)
 
 
@@ -215,7 +236,7 @@ def integer_power(x: Node, n: int) -> Node:
     if n == 2:
         return SQUARE(x)
     if n == -1:
-        return reciprocal(x)
+        return 1.0 / x
     return INTEGER_POWER(x, n)
 
 

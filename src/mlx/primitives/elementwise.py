@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlx.ir.dtypes import Dtype, bool_, float32
-from mlx.ir.node import Node, Shape
+from mlx.ir.node import Node, Shape, record
 from mlx.ir.primitive import SCALAR, Primitive, Rule, broadcast_shape
 from mlx.primitives.shape import align_batches, broadcast, unbroadcast
 
@@ -180,7 +180,10 @@ def weigh(g: Node, local: Node) -> Node:
 
     So a branch that `where` did not take passes nothing on, even where its derivative is infinite there.
     """
-    return g * local if local.primitive is SCALAR else WEIGH(g, local)  # Python numbers here are finite
+    if local.primitive is SCALAR and np.isfinite(local.params[0]):  # type: ignore[arg-type]
+        return g * local
+    shape = g.shape if g.shape == local.shape else broadcast_shape(g.shape, local.shape)
+    return record(WEIGH, (g, local), (), shape, g.dtype if local.shape == () else local.dtype)
 
 
 def _weigh(g: Any, local: Any) -> Any:

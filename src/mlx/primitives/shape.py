@@ -162,7 +162,9 @@ def _sum_shape(x: Node, axes: tuple[int, ...], keepdims: bool) -> tuple[Shape, D
 
 
 def _spread(g: Node, out: Node, x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
-    return BROADCAST(reshape(g, reduced_shape(x.shape, axes, True)), x.shape)
+    if axes != tuple(range(len(axes))):  # leading axes come back by broadcasting alone
+        g = reshape(g, reduced_shape(x.shape, axes, True))
+    return BROADCAST(g, x.shape)
 
 
 def _batch_sum(inputs: Sequence[Node], dims: Dims, axes: tuple[int, ...], keepdims: bool) -> tuple[Node, int]:

@@ -147,15 +147,20 @@ def drop_dead() -> None:
     mine.pending = alive[::-1]
 
 
-def _plan(roots: list[Node] | None) -> Plan | None:
+def _plan(roots: list[Node] | None, among_placeholders: bool = False) -> Plan | None:
+    """Plan for `roots`, or for all that is held.
+
+    Placeholders are looked for where a transform is open, and where one turns up that a transform leaked.
+    """
     mine = recorder()
+    among_placeholders = among_placeholders or mine.open_transforms > 0
     pending, mine.pending = mine.pending, []
     mine.retained_bytes = 0
     if roots is not None:
         _adopt_foreign(roots, pending)
     alive, held = _sweep(pending)
     try:
-        selected = _select(alive, held, roots)
+        selected = _select(alive, held, roots, _blocked(alive) if among_placeholders else set())
     except NoValueError:
         _forget_uses(alive)
         mine.pending = alive[::-1]
@@ -172,11 +177,8 @@ def _plan(roots: list[Node] | None) -> Plan | None:
     if unknown:
         plan.release()
         mine.pending = _in_order(selected + mine.pending)
-        for node in unknown:
-            if node.primitive is PLACEHOLDER:
-                _refuse(node)
-        _adopt_foreign(unknown, mine.pending)
-        return _plan(roots)
+        _adopt_foreign([node for node in unknown if node.primitive is not PLACEHOLDER], mine.pending)
+        return _plan(roots, among_placeholders=True)
     return plan
 
 
@@ -210,13 +212,15 @@ def _sweep(pending: list[Node]) -> tuple[list[Node], set[Node]]:
     held: set[Node] = set()
     pop = pending.pop
     keep = alive.append
+    unheld = _COUNT_WITHOUT_HOLDER
     while pending:
         node = pop()
-        outside = getrefcount(node) - _COUNT_WITHOUT_HOLDER - node.uses
-        if node.value is not None or not (outside or node.uses):
-            continue
-        if outside:
+        if getrefcount(node) - node.uses != unheld:
+            if node.value is not None:
+                continue
             held.add(node)
+        elif not node.uses or node.value is not None:
+            continue
         keep(node)
         for operand in node.inputs:
             operand.uses += 1
@@ -224,12 +228,11 @@ def _sweep(pending: list[Node]) -> tuple[list[Node], set[Node]]:
     return alive, held
 
 
-def _select(alive: list[Node], held: set[Node], roots: list[Node] | None) -> list[Node]:
+def _select(alive: list[Node], held: set[Node], roots: list[Node] | None, blocked: set[Node]) -> list[Node]:
     """What to compute, newest first: the ancestors of `roots` and held nodes that share some of these.
 
-    Without roots it is all that does not depend on a placeholder.
+    Without roots it is all. `blocked` nodes depend on a placeholder, so they cannot be computed.
     """
-    blocked = _blocked(alive)
     if roots is None:
         return [node for node in alive if node not in blocked] if blocked else alive
     for root in roots:
