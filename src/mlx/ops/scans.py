@@ -219,8 +219,8 @@ def logcumsumexp(
 
     Example:
         >>> import mlx.core as mx
-        >>> mx.logcumsumexp(mx.array([1000.0, 1000.0])) - 1000
-        array([0, 0.693147], dtype=float32)
+        >>> mx.logcumsumexp(mx.array([-1000.0, 0.0, 0.0]))
+        array([-1000, 0, 0.693147], dtype=float32)
     """
     given = _node(a, "logcumsumexp")
     if given.dtype.is_half:  # the derivative takes exponentials of differences from the results
