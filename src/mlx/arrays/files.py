@@ -37,9 +37,11 @@ def save(file: Any, arr: array) -> None:
 
     Example:
         >>> import mlx.core as mx
-        >>> path = getfixture("tmp_path") / "x.npy"
-        >>> mx.save(path, mx.array([1, 2, 3]))
-        >>> mx.load(path)
+        >>> from io import BytesIO
+        >>> file = BytesIO()
+        >>> mx.save(file, mx.array([1, 2, 3]))
+        >>> position = file.seek(0)
+        >>> mx.load(file, format="npy")
         array([1, 2, 3], dtype=int32)
     """
     value = _value(arr, "save", "arr")
@@ -62,10 +64,11 @@ def savez(file: Any, *args: array, **kwargs: array) -> None:
 
     Example:
         >>> import mlx.core as mx
-        >>> path = getfixture("tmp_path") / "weights.npz"
-        >>> mx.savez(path, mx.array([1, 2]), bias=mx.array(0.5))
-        >>> mx.load(path)["bias"]
-        array(0.5, dtype=float32)
+        >>> from io import BytesIO
+        >>> file = BytesIO()
+        >>> mx.savez(file, mx.array([1, 2]), bias=mx.array(0.5))
+        >>> sorted(mx.load(file, format="npz"))
+        ['arr_0', 'bias']
     """
     values = _named(args, kwargs, "savez")
     with _opened_to_write(file, ".npz", "savez") as target:
@@ -73,7 +76,16 @@ def savez(file: Any, *args: array, **kwargs: array) -> None:
 
 
 def savez_compressed(file: Any, *args: array, **kwargs: array) -> None:
-    """Write arrays to a compressed `.npz` file; arguments and errors are those of `savez`."""
+    """Write arrays to a compressed `.npz` file; arguments and errors are those of `savez`.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> from io import BytesIO
+        >>> file = BytesIO()
+        >>> mx.savez_compressed(file, x=mx.zeros(1000))
+        >>> mx.load(file, format="npz")["x"].shape
+        (1000,)
+    """
     values = _named(args, kwargs, "savez_compressed")
     with _opened_to_write(file, ".npz", "savez_compressed") as target:
         write_npz(target, values, compressed=True)
@@ -94,9 +106,11 @@ def save_safetensors(file: Any, arrays: dict[str, array], metadata: dict[str, st
 
     Example:
         >>> import mlx.core as mx
-        >>> path = getfixture("tmp_path") / "weights.safetensors"
-        >>> mx.save_safetensors(path, {"bias": mx.array(0.5)}, {"epoch": "3"})
-        >>> mx.load(path, return_metadata=True)
+        >>> from io import BytesIO
+        >>> file = BytesIO()
+        >>> mx.save_safetensors(file, {"bias": mx.array(0.5)}, {"epoch": "3"})
+        >>> position = file.seek(0)
+        >>> mx.load(file, format="safetensors", return_metadata=True)
         ({'bias': array(0.5, dtype=float32)}, {'epoch': '3'})
     """
     from mlx.arrays.safetensors import write_safetensors
@@ -133,9 +147,11 @@ def load(file: Any, /, format: str | None = None, return_metadata: bool = False,
 
     Example:
         >>> import mlx.core as mx
-        >>> path = getfixture("tmp_path") / "x.npy"
-        >>> mx.save(path, mx.array([1.5, 2.5], mx.bfloat16))
-        >>> mx.load(path)
+        >>> from io import BytesIO
+        >>> file = BytesIO()
+        >>> mx.save(file, mx.array([1.5, 2.5], mx.bfloat16))
+        >>> position = file.seek(0)
+        >>> mx.load(file, format="npy")
         array([1.5, 2.5], dtype=bfloat16)
     """
     if not _is_path(file) and not hasattr(file, "read"):
@@ -158,7 +174,7 @@ def _loaded(source: BinaryIO, kind: str, return_metadata: bool) -> Any:
     if kind == "npy":
         return wrap(read_npy(source, available))
     if kind == "npz":
-        return {name: wrap(node) for name, node in read_npz(source, available).items()}
+        return {name: wrap(node) for name, node in read_npz(source, source.tell() + available).items()}
     from mlx.arrays.safetensors import read_safetensors
 
     nodes, metadata = read_safetensors(source, available)
