@@ -55,9 +55,7 @@ class LanguageModel(nn.Module):
         width = TRANSFORMER["width"]
         self.token = nn.Embedding(TRANSFORMER["vocabulary"], width)
         self.position = nn.Embedding(TRANSFORMER["length"], width)
-        self.encoder = nn.TransformerEncoder(
-            TRANSFORMER["layers"], width, TRANSFORMER["heads"], norm_first=True
-        )
+        self.encoder = nn.TransformerEncoder(TRANSFORMER["layers"], width, TRANSFORMER["heads"], norm_first=True)
         self.output = nn.Linear(width, TRANSFORMER["vocabulary"])
 
     def __call__(self, tokens: mx.array) -> mx.array:

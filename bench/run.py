@@ -104,16 +104,12 @@ class Bench:
             env["PYTHONPATH"] = str(ROOT / "src")
         command = [self.pythons[peer], *arguments]
         try:
-            done = subprocess.run(
-                command, env=env, cwd=HERE, capture_output=True, text=True, timeout=TIME_LIMIT
-            )
+            done = subprocess.run(command, env=env, cwd=HERE, capture_output=True, text=True, timeout=TIME_LIMIT)
         except subprocess.TimeoutExpired:
             self.failures[f"{peer} {' '.join(arguments)}"] = f"not done in {TIME_LIMIT} s"
             return None
         if done.returncode:
-            self.failures[f"{peer} {' '.join(arguments)}"] = (
-                done.stderr.strip() or "no message"
-            ).splitlines()[-1]
+            self.failures[f"{peer} {' '.join(arguments)}"] = (done.stderr.strip() or "no message").splitlines()[-1]
             return None
         return done.stdout
 
@@ -204,12 +200,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="pip takes PyTorch's CPU build where PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS names one.",
     )
-    parser.add_argument(
-        "--only", nargs="+", choices=WORK, default=[*WORK], metavar="WORK", help=", ".join(WORK)
-    )
-    parser.add_argument(
-        "--peers", nargs="+", choices=PEERS, default=[*PEERS], metavar="PEER", help=", ".join(PEERS)
-    )
+    parser.add_argument("--only", nargs="+", choices=WORK, default=[*WORK], metavar="WORK", help=", ".join(WORK))
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=[*PEERS], metavar="PEER", help=", ".join(PEERS))
     parser.add_argument("--repeats", type=int, default=3, help="processes for each measurement (default 3)")
     parser.add_argument("--seconds", type=float, default=1.5, help="timed part of each process (default 1.5)")
     parser.add_argument(
@@ -219,12 +211,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="PEER=PATH",
         help="use this Python for a peer instead of building an environment",
     )
-    parser.add_argument(
-        "--source", action="store_true", help="run ours from src/ instead of the installed package"
-    )
-    parser.add_argument(
-        "--no-build", action="store_true", help="use the environments under .bench/ as they are"
-    )
+    parser.add_argument("--source", action="store_true", help="run ours from src/ instead of the installed package")
+    parser.add_argument("--no-build", action="store_true", help="use the environments under .bench/ as they are")
     parser.add_argument("--json", type=Path, help="also write every single measurement to this file")
     return parser.parse_args(argv)
 
@@ -237,9 +225,7 @@ def interpreters(args: argparse.Namespace) -> dict[str, str]:
         if peer in given:
             pythons[peer] = given[peer]
         elif args.no_build:
-            pythons[peer] = str(
-                ENVIRONMENTS / peer / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-            )
+            pythons[peer] = str(ENVIRONMENTS / peer / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
         else:
             print(f"building the environment of {peer}", file=sys.stderr)
             pythons[peer] = build(peer)
@@ -251,9 +237,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     bench = Bench(interpreters(args), args.source, args.seconds)
     timed = [work for work in TIMED if work in args.only or (work == "mlp" and "memory" in args.only)]
-    for work, form, peer in track(
-        schedule(timed, args.peers, args.repeats), "measuring", console=Console(stderr=True)
-    ):
+    for work, form, peer in track(schedule(timed, args.peers, args.repeats), "measuring", console=Console(stderr=True)):
         bench.measure(work, form, peer)
     if "import" in args.only:
         for _ in range(args.repeats):

@@ -82,9 +82,7 @@ def draw(path: Path, losses: list[float], accuracies: list[float], held_out: Spl
     figure.savefig(path, dpi=120)
 
 
-def train(
-    args: argparse.Namespace, training: Split, held_out: Split
-) -> tuple[list[float], list[float], np.ndarray]:
+def train(args: argparse.Namespace, training: Split, held_out: Split) -> tuple[list[float], list[float], np.ndarray]:
     """The loss of each step, the held-out accuracy after each epoch, and how the held-out digits are read."""
     mx.random.seed(args.seed)
     rng = np.random.default_rng(args.seed)
@@ -103,9 +101,7 @@ def train(
     accuracies: list[float] = []
     read = np.empty(0)
     start = perf_counter()
-    with Progress(
-        BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    ) as bar:
+    with Progress(BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bar:
         task = bar.add_task("", total=steps)
         for _ in range(args.epochs):
             for images, labels in batches(training, args.batch, rng):
@@ -128,15 +124,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=20, help="passes over the training digits")
     parser.add_argument("--width", type=int, default=32, help="channels of the first convolution")
     parser.add_argument("--batch", type=int, default=64, help="digits a step")
-    parser.add_argument(
-        "--lr", type=float, default=5e-3, help="learning rate at the start; it decays to zero"
-    )
+    parser.add_argument("--lr", type=float, default=5e-3, help="learning rate at the start; it decays to zero")
     parser.add_argument("--seed", type=int, default=0, help="of the parameters and of the order of the data")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where to compute")
     parser.add_argument("--output", type=Path, default=Path("digits.png"), help="the picture to write")
-    parser.add_argument(
-        "--require", type=float, default=0.0, help="fail below this accuracy, between 0 and 1"
-    )
+    parser.add_argument("--require", type=float, default=0.0, help="fail below this accuracy, between 0 and 1")
     args = parser.parse_args(argv)
     training, held_out = load()
     if args.epochs < 1 or not 1 <= args.batch <= len(training[1]):
@@ -146,9 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     losses, accuracies, read = train(args, training, held_out)
     draw(args.output, losses, accuracies, held_out, read)
     misread = int(np.sum(read != held_out[1]))
-    print(
-        f"held-out accuracy {accuracies[-1]:.2%} ({misread} of {len(read)} misread); picture: {args.output}"
-    )
+    print(f"held-out accuracy {accuracies[-1]:.2%} ({misread} of {len(read)} misread); picture: {args.output}")
     return int(accuracies[-1] < args.require)
 
 

@@ -45,9 +45,7 @@ def docstrings() -> Iterator[str]:
     """The documentation strings of the standard library, always in the same order."""
     library = Path(sysconfig.get_path("stdlib"))
     for path in sorted(library.rglob("*.py")):
-        if {"site-packages", "test", "tests", "idlelib", "lib2to3"}.isdisjoint(
-            path.relative_to(library).parts
-        ):
+        if {"site-packages", "test", "tests", "idlelib", "lib2to3"}.isdisjoint(path.relative_to(library).parts):
             for node in ast.walk(ast.parse(path.read_bytes())):
                 if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node)):
                     yield text
@@ -83,9 +81,7 @@ def train(args: argparse.Namespace, tokens: np.ndarray, net: CharacterModel) -> 
     loss_and_grads = mx.value_and_grad(loss_fn)
     losses: list[float] = []
     start = perf_counter()
-    with Progress(
-        BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    ) as bar:
+    with Progress(BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bar:
         task = bar.add_task("", total=args.steps)
         for _ in range(args.steps):
             starts = rng.integers(len(tokens) - args.context, size=(args.batch, 1))
@@ -99,9 +95,7 @@ def train(args: argparse.Namespace, tokens: np.ndarray, net: CharacterModel) -> 
     return params, losses
 
 
-def write(
-    net: CharacterModel, params: dict, prompt: str, length: int, context: int, temperature: float
-) -> str:
+def write(net: CharacterModel, params: dict, prompt: str, length: int, context: int, temperature: float) -> str:
     """Continue the prompt by that many characters, each drawn from the network's prediction."""
     written = [0] * context + encode(prompt).tolist()
     for _ in range(length):
@@ -123,9 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--layers", type=int, default=2, help="of the transformer")
     parser.add_argument("--heads", type=int, default=4, help="of each layer")
     parser.add_argument("--characters", type=int, default=1_000_000, help="how much text to train on")
-    parser.add_argument(
-        "--lr", type=float, default=3e-3, help="learning rate at the start; it decays to zero"
-    )
+    parser.add_argument("--lr", type=float, default=3e-3, help="learning rate at the start; it decays to zero")
     parser.add_argument("--seed", type=int, default=0, help="of the parameters, the windows and the sample")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where to compute")
     parser.add_argument("--prompt", default="Return the ", help="what the sample begins with")

@@ -165,8 +165,7 @@ CASES: list[tuple[type[optim.Optimizer], Callable, dict]] = [
     (optim.Muon, muon, {"learning_rate": 0.02, "nesterov": False, "weight_decay": 0.0, "ns_steps": 2}),
 ]
 CASE_NAMES = [
-    f"{optimizer.__name__}({', '.join(f'{k}={v}' for k, v in keywords.items())})"
-    for optimizer, _, keywords in CASES
+    f"{optimizer.__name__}({', '.join(f'{k}={v}' for k, v in keywords.items())})" for optimizer, _, keywords in CASES
 ]
 DEFAULTS = [case for case in CASES if set(case[2]) <= {"learning_rate"}]
 DEFAULT_NAMES = [optimizer.__name__ for optimizer, _, _ in DEFAULTS]

@@ -133,9 +133,7 @@ BAD_GRADIENTS = [
 
 
 def two_optimizers() -> optim.Optimizer:
-    return optim.MultiOptimizer(
-        [optim.Adam(0.1), optim.SGD(0.1, momentum=0.9)], [lambda path, _: path == "a"]
-    )
+    return optim.MultiOptimizer([optim.Adam(0.1), optim.SGD(0.1, momentum=0.9)], [lambda path, _: path == "a"])
 
 
 @pytest.mark.parametrize("steps_before", [0, 1])
@@ -179,9 +177,7 @@ def test_a_module_is_left_alone_by_a_failed_update():
     before = frozen_copy(model.parameters())
     opt = optim.SGD(0.1, momentum=0.9)
     grads = {"weight": mx.ones((3, 2)), "bias": mx.ones((4,))}
-    with pytest.raises(
-        ValueError, match=r"gradients\['bias'\] has shape \(4,\) but the parameter has \(3,\)"
-    ):
+    with pytest.raises(ValueError, match=r"gradients\['bias'\] has shape \(4,\) but the parameter has \(3,\)"):
         opt.update(model, grads)
     assert frozen_copy(model.parameters()) == before
     assert list(opt.state) == ["step", "learning_rate"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import mlx.core as mx
 from case import FLOATS, Case, sample
+
+import mlx.core as mx
 
 
 def _with_true_rule() -> mx.custom_function:

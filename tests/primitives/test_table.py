@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import mlx.core as mx
 import numpy as np
 import pytest
+
+import mlx.core as mx
 from mlx.ir.primitive import PRIMITIVES, Leaf
 
 sys.path.insert(0, str(Path(__file__).parent))
-from case import Case  # noqa: E402
+from case import Case
 
 HERE = Path(__file__).parent
 MODULES = sorted(module.name for module in pkgutil.iter_modules([str(HERE)]) if module.name.startswith("cases_"))

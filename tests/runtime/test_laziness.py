@@ -10,9 +10,10 @@ import sys
 import threading
 from typing import Any
 
-import mlx.core as mx
 import numpy as np
 import pytest
+
+import mlx.core as mx
 from mlx.ir.node import recorder
 from mlx.runtime import evaluate as evaluation
 from mlx.runtime.compiler import Compiled

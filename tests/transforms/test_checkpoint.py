@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 import pytest
+
+import mlx.core as mx
+import mlx.nn as nn
 
 
 @pytest.mark.parametrize("engine", ["numpy", "xla"])

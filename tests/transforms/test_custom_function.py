@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import mlx.core as mx
 import pytest
+
+import mlx.core as mx
 
 
 def scaled_product() -> mx.custom_function:
@@ -109,7 +110,7 @@ def test_trees_several_outputs_and_other_arguments() -> None:
 
     @f.vjp
     def f_vjp(primals: Any, cotangents: Any, outputs: Any) -> Any:
-        params, power = primals
+        _, power = primals
         assert power == 3
         assert outputs["a"].item() == 6.0
         assert cotangents["b"][0].item() == 0.0

@@ -6,10 +6,11 @@ import math
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
-import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 import pytest
+
+import mlx.core as mx
+import mlx.nn as nn
 
 
 def square_sum(x: Any) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import mlx.core as mx
 import numpy as np
 import pytest
+
+import mlx.core as mx
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 Y = np.array([1.0, 10.0, 100.0], np.float32)

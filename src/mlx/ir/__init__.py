@@ -1,1 +1,1 @@
-"""The recorded program: dtypes, nodes, primitives as declarations, walks over the graph. No numerics, no array class."""
+"""The recorded program: dtypes, nodes, what a primitive declares, walks over the graph. No numerics, no array class."""

@@ -52,6 +52,7 @@ class Primitive:
         many: bool = False,
         dynamic: bool = False,
         moves_data: bool = False,
+        library_bound: bool = False,
         cost: Callable[[Node], float] | None = None,
         nanoseconds: float = 0.5,
     ) -> None:
@@ -65,6 +66,8 @@ class Primitive:
             dynamic: its first parameter is a tuple of integers that change values but no shape (slice starts); the
                 compiler may hand it over as traced integers.
             moves_data: copies elements and never computes with them, so half precision needs no widening.
+            library_bound: spends its time in a library that NumPy calls and no compiler beats, so a program that is
+                little more than one of these is not worth compiling.
             cost: estimated nanoseconds of the NumPy kernel for a node, where `nanoseconds` an output element is wrong.
         """
         self.name = name
@@ -79,6 +82,7 @@ class Primitive:
         self.many = many
         self.dynamic = dynamic
         self.moves_data = moves_data
+        self.library_bound = library_bound
         self.nanoseconds = nanoseconds
         self.cost = cost or self._cost_by_elements
         self.differentiable = vjp is not None
@@ -147,7 +151,8 @@ def scalar_node(value: complex, dtype: Dtype) -> Node:
     shared = bool(value) or type(value) is int or _is_positive_zero(value)
     node = _scalars.get(key) if shared else None
     if node is None:
-        host = np.array(float(value) if type(value) is int and dtype.is_inexact else value, dtype.numpy)
+        with np.errstate(over="ignore"):  # a number too large for the dtype is infinite in it
+            host = np.array(float(value) if type(value) is int and dtype.is_inexact else value, dtype.numpy)
         node = leaf(SCALAR, (host.item(),), (), dtype, Buffer(host, None, 0))
         if shared:
             if len(_scalars) >= _SCALARS_KEPT:

@@ -1,32 +1,32 @@
-"""The public functions by family: they check arguments, promote dtypes, broadcast, and record primitives. No numerics."""
+"""The public functions by family: they check arguments, promote dtypes, broadcast, record primitives. No numerics."""
 
 from types import ModuleType
 
 from mlx.ops.arithmetic import *
 from mlx.ops.comparison import *
-from mlx.ops.elementwise import *
-from mlx.ops.exponential import *
-from mlx.ops.logical import *
-from mlx.ops.rounding import *
-from mlx.ops.trigonometric import *
 from mlx.ops.convolution import *
-from mlx.ops.einsum import *
-from mlx.ops.products import *
-from mlx.ops.reductions import *
-from mlx.ops.norms import *
-from mlx.ops.sorting import *
-from mlx.ops.scans import *
-from mlx.ops.shape import *
 from mlx.ops.creation import *
 from mlx.ops.dependencies import *
 from mlx.ops.diagonals import *
+from mlx.ops.einsum import *
+from mlx.ops.elementwise import *
+from mlx.ops.exponential import *
+from mlx.ops.indexing import *
 from mlx.ops.joining import *
+from mlx.ops.logical import *
+from mlx.ops.norms import *
 from mlx.ops.padding import *
+from mlx.ops.products import *
 from mlx.ops.ranges import *
+from mlx.ops.reductions import *
+from mlx.ops.rounding import *
+from mlx.ops.scans import *
+from mlx.ops.shape import *
 from mlx.ops.slices import *
+from mlx.ops.sorting import *
+from mlx.ops.trigonometric import *
 from mlx.ops.views import *
 from mlx.ops.windows import *
-from mlx.ops.indexing import *
 
 # The functions; not the modules that importing them binds as well.
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]

@@ -60,9 +60,7 @@ class Adam(Optimizer):
         rate, root_scale = self._scalars(gradient.dtype)
         return parameter - self._displacement(gradient, state, rate, root_scale)
 
-    def _displacement(
-        self, gradient: mx.array, state: dict, rate: mx.array, root_scale: mx.array | None
-    ) -> mx.array:
+    def _displacement(self, gradient: mx.array, state: dict, rate: mx.array, root_scale: mx.array | None) -> mx.array:
         """What the gradient takes off a parameter; stores ``m`` and ``v``."""
         b1, b2 = self.betas
         m = state["m"] = b1 * state["m"] + (1 - b1) * gradient
@@ -147,9 +145,7 @@ class Adamax(Adam):
         {'w': array([0.5], dtype=float32)}
     """
 
-    def __init__(
-        self, learning_rate: LearningRate, betas: Sequence[float] = (0.9, 0.999), eps: float = 1e-8
-    ) -> None:
+    def __init__(self, learning_rate: LearningRate, betas: Sequence[float] = (0.9, 0.999), eps: float = 1e-8) -> None:
         super().__init__(learning_rate, betas, eps)
 
     def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict) -> mx.array:

@@ -135,10 +135,7 @@ def _below(path: str, key: Any) -> str:
 def _joined(gradients: Any, updated: list[Any]) -> Any:
     """What the optimizers updated, each its leaves, as one tree of the structure of ``gradients``."""
     if isinstance(gradients, dict):
-        return {
-            key: _joined(child, [part[key] for part in updated if key in part])
-            for key, child in gradients.items()
-        }
+        return {key: _joined(child, [part[key] for part in updated if key in part]) for key, child in gradients.items()}
     if isinstance(gradients, (list, tuple)):
         children = [_joined(child, [part[i] for part in updated]) for i, child in enumerate(gradients)]
         return rebuilt(gradients, children)

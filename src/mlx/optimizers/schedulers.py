@@ -119,8 +119,7 @@ def join_schedules(schedules: Sequence[Callable], boundaries: Sequence[int]) -> 
         raise ValueError("[join_schedules] schedules must hold at least one schedule, got none.")
     if len(boundaries) != len(schedules) - 1:
         raise ValueError(
-            f"[join_schedules] {len(schedules)} schedules need {len(schedules) - 1} boundaries, "
-            f"got {len(boundaries)}."
+            f"[join_schedules] {len(schedules)} schedules need {len(schedules) - 1} boundaries, got {len(boundaries)}."
         )
 
     def schedule(step: Any) -> Any:

@@ -187,7 +187,7 @@ def weigh(g: Node, local: Node) -> Node:
 
 
 def _weigh(g: Any, local: Any) -> Any:
-    product = np.multiply(g, local)
+    product = np.multiply(local, g)
     undefined = np.isnan(product)
     if undefined.any():
         product = np.where(undefined & np.equal(g, 0) & ~np.isfinite(local), np.zeros_like(product), product)

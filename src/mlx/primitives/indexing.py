@@ -306,7 +306,7 @@ def counting(count: int) -> Node:
 def _refuse_index() -> NoReturn:
     """Indices computed from floating numbers get a zero gradient; only integers that are differentiated come here."""
     raise ValueError(
-        "[gather] Indices have no derivative: wrap them in mx.stop_gradient, or leave them out of what is differentiated."
+        "[gather] Indices have no derivative: wrap them in mx.stop_gradient, or do not differentiate them."
     )
 
 

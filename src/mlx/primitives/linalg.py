@@ -184,6 +184,7 @@ SOLVE = Primitive(
     lower=_unless_empty(_solve_xla),
     vjp=(_solve_cotangent_a, _solve_cotangent_b),
     cost=_cubic_cost(0.5),
+    library_bound=True,
 )
 SOLVE.batch = _batched(SOLVE)
 
@@ -220,6 +221,7 @@ SOLVE_TRIANGULAR = Primitive(
     lower=_unless_empty(_solve_triangular_xla),
     vjp=(_triangular_cotangent_a, _triangular_cotangent_b),
     cost=_cubic_cost(0.5),
+    library_bound=True,
 )
 SOLVE_TRIANGULAR.batch = _batched(SOLVE_TRIANGULAR)
 
@@ -242,6 +244,7 @@ INVERSE = Primitive(
     lower=_unless_empty(_inverse_xla),
     vjp=(_inverse_cotangent,),
     cost=_cubic_cost(1.0),
+    library_bound=True,
 )
 INVERSE.batch = _batched(INVERSE)
 
@@ -335,6 +338,7 @@ CHOLESKY = Primitive(
     lower=_unless_empty(_cholesky_xla),
     vjp=(_cholesky_cotangent,),
     cost=_cubic_cost(0.5),
+    library_bound=True,
 )
 CHOLESKY.batch = _batched(CHOLESKY)
 
@@ -388,6 +392,7 @@ QR = Primitive(
     vjp=(_qr_cotangent,),
     many=True,
     cost=_cubic_cost(1.0),
+    library_bound=True,
 )
 QR.batch = _batched(QR)
 
@@ -448,6 +453,7 @@ LOG_DETERMINANT = Primitive(
     vjp=(_log_determinant_cotangent,),
     many=True,
     cost=_cubic_cost(0.5),
+    library_bound=True,
 )
 LOG_DETERMINANT.batch = _batched(LOG_DETERMINANT)
 
@@ -459,6 +465,7 @@ DETERMINANT = Primitive(
     lower=_determinant_xla,
     vjp=(lambda g, out, a: weigh(_as_matrices(g), COFACTOR(a)),),
     cost=_cubic_cost(0.5),
+    library_bound=True,
 )
 DETERMINANT.batch = _batched(DETERMINANT)
 
@@ -498,5 +505,6 @@ COFACTOR = Primitive(
     lower=_unless_empty(_cofactor_xla),
     vjp=(_cofactor_cotangent,),
     cost=_cubic_cost(10.0),
+    library_bound=True,
 )
 COFACTOR.batch = _batched(COFACTOR)

@@ -288,4 +288,5 @@ DOT = Primitive(
     linear=(0, 1),
     batch=_batch_dot,
     cost=_dot_cost,
+    library_bound=True,
 )

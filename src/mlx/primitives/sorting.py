@@ -5,6 +5,7 @@ NaNs come last, complex numbers are ordered by real part, then by imaginary part
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,9 +21,8 @@ from mlx.primitives.slicing import zeros
 Array = Any
 
 
-def _no_reason_to_compile(node: Node) -> float:
-    """NumPy sorts faster than XLA does on CPUs, so that what else the program does decides about compiling it."""
-    return 0.0
+def _sort_cost(node: Node) -> float:
+    return 5.0 * node.size * math.log2(max(node.shape[node.params[0]], 2)) if node.inputs else 0.0  # type: ignore[call-overload]
 
 
 # ---------------------------------------------------------------------- NumPy
@@ -169,7 +169,8 @@ SORT = Primitive(
     vjp=(_sort_cotangent,),
     jvp=lambda tangents, out, x, axis: take_along_axis(tangents[0], ARGSORT(x, axis), axis),
     batch=_batch_sort,
-    cost=_no_reason_to_compile,
+    cost=_sort_cost,
+    library_bound=True,
 )
 
 ARGSORT = Primitive(
@@ -179,7 +180,8 @@ ARGSORT = Primitive(
     kernel=_argsort,
     lower=_argsort_xla,
     batch=lambda inputs, dims, axis: (ARGSORT(batch_to_front(inputs[0], dims[0], 1), axis + 1), 0),
-    cost=_no_reason_to_compile,
+    cost=_sort_cost,
+    library_bound=True,
 )
 
 

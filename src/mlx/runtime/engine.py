@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from mlx.ir.primitive import Primitive
+from mlx.runtime.devices import DeviceType, default_device
 from mlx.runtime.plan import Plan
 
 Engine = Literal["numpy", "xla"]
@@ -80,12 +81,14 @@ def choose(plan: Plan) -> Engine:
     if asked is not None:
         return asked
     cost = 0.0
-    dearest = 0.0
+    dearest_in_library = 0.0
+    on_cpu = default_device().type is DeviceType.cpu
     for node in plan.nodes:
         mine = node.primitive.cost(node)
         cost += STEP_NANOSECONDS + mine
-        dearest = max(dearest, mine)
-    if cost < WORTH_COMPILING:
+        if node.primitive.library_bound and on_cpu:
+            dearest_in_library = max(dearest_in_library, mine)
+    if cost - dearest_in_library < WORTH_COMPILING:
         return "numpy"
     if len(plan.nodes) > LONG_PROGRAM and cost < COMPILING_A_NODE * len(plan.nodes):
         return "numpy"

@@ -70,7 +70,9 @@ class custom_function:
         outputs = self._function(*args, **kwargs)
         if not self._rules:
             return outputs
-        call = _Call(dict(self._rules), args[0] if len(args) == 1 and not kwargs else (*args, *kwargs.values()), outputs)
+        call = _Call(
+            dict(self._rules), args[0] if len(args) == 1 and not kwargs else (*args, *kwargs.values()), outputs
+        )
         node = CUSTOM([*call.arguments, *call.results], call, len(call.arguments))
         positions = iter(range(len(call.results)))
         return map_plain(lambda x: wrap(PROJECT(node, next(positions))) if isinstance(x, array) else x, outputs)
@@ -106,7 +108,7 @@ class _Call:
         return map_plain(lambda x: wrap(next(rest)) if isinstance(x, array) else x, tree)
 
     def checked(self, rule: str, like: Any, returned: Any, zero: bool) -> list[Node | None]:
-        """The nodes of what a rule returned for each array of `like`; None, where `zero` allows it, stands for zeros."""
+        """The nodes that a rule returned for each array of `like`; None, where `zero` allows it, stands for zeros."""
         expected, got = leaves(like), leaves(returned)
         if len(expected) != len(got):
             raise ValueError(

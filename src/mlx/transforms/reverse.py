@@ -49,5 +49,3 @@ def _add_projected(arrived: dict[Node, Any], node: Node, g: Node) -> None:
     collected = arrived.setdefault(many, [None] * len(many.shape))
     before = collected[index]
     collected[index] = g if before is None else before + g
-
-

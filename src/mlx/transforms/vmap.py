@@ -94,7 +94,9 @@ class _Mapping:
         if self.size is None:
             self.size = extent
         elif self.size != extent:
-            raise ValueError(f"[vmap] Inconsistent axis sizes: {path} maps over {extent} entries, others over {self.size}.")
+            raise ValueError(
+                f"[vmap] Inconsistent axis sizes: {path} maps over {extent} entries, others over {self.size}."
+            )
         shape = node.shape[:axis] + node.shape[axis + 1 :]
         placeholder = leaf(PLACEHOLDER, ("vmap",), shape, node.dtype, None)
         self.batched[placeholder] = node, axis
@@ -160,7 +162,9 @@ def _children(path: str, axes: Any, tree: Any) -> Sequence[Any]:
             return [axes[key] for key in tree]
     elif isinstance(axes, list | tuple) and len(axes) == len(tree):
         return axes
-    raise ValueError(f"[vmap] The structure of {path} does not match: {axes!r} for a {type(tree).__name__} of {len(tree)}.")
+    raise ValueError(
+        f"[vmap] The structure of {path} does not match: {axes!r} for a {type(tree).__name__} of {len(tree)}."
+    )
 
 
 def _arrays(tree: Any) -> list[array]:
