@@ -177,8 +177,6 @@ def _public(name: str) -> Callable[..., Any]:
 
 
 def _refusal(name: str, other: Any) -> Exception:
-    remedy = "; convert it with mx.array first" if isinstance(other, list | tuple) else ""
+    remedy = " Convert it with mx.array first." if isinstance(other, list | tuple) else ""
     error = TypeError if other is None else ValueError
-    return error(
-        f"[{name}] Cannot combine an array with {type(other).__name__}: expected an array or a number{remedy}."
-    )
+    return error(f"[{name}] Expected an array or a number as the other operand, got {type(other).__name__}.{remedy}")
