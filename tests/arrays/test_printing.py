@@ -108,10 +108,11 @@ def test_print_options() -> None:
         thread.start()
         thread.join()
         assert seen == ["array(0.50, dtype=float32)"]
-        with pytest.raises(ZeroDivisionError), mx.printoptions(precision=4) as options:
-            assert options.precision == 4
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError), mx.printoptions(precision=4):
+            1 / (mx.get_printoptions().precision - 4)
         assert mx.get_printoptions().precision == 2
+        with mx.printoptions(precision=4) as options:
+            assert options.precision == 4
     finally:
         mx.set_printoptions()
     mx.get_printoptions().precision = 5  # a copy

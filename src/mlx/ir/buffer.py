@@ -36,7 +36,7 @@ class Buffer:
         if meter.active > meter.peak:
             meter.peak = meter.active
 
-    def __del__(self) -> None:
+    def __del__(self, meter: Meter = meter) -> None:  # held, since modules are emptied before the last buffers go
         meter.active -= self.nbytes
 
     def numpy(self) -> np.ndarray[Any, Any]:

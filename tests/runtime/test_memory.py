@@ -1,0 +1,94 @@
+"""Memory: what arrays hold is counted to the byte."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+import mlx.core as mx
+
+KIB = 1024
+
+
+def test_active_memory_is_what_arrays_hold() -> None:
+    gc.collect()
+    before = mx.get_active_memory()
+    x = mx.array([0.0] * 256 * KIB)
+    assert mx.get_active_memory() - before == KIB * KIB
+    y = x + 1
+    assert mx.get_active_memory() - before == KIB * KIB
+    mx.eval(y)
+    assert mx.get_active_memory() - before == 2 * KIB * KIB
+    del x
+    assert mx.get_active_memory() - before == KIB * KIB
+    del y
+    assert mx.get_active_memory() == before
+
+
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+def test_peak_memory(engine: str) -> None:
+    gc.collect()
+    x = mx.zeros((256, KIB))
+    mx.eval(x)
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    assert mx.get_peak_memory() == 0
+    with mx.engine(engine):
+        y = mx.exp(x)
+        mx.eval(y)
+        assert mx.get_peak_memory() == before + KIB * KIB
+        del y
+        mx.eval(x + 1)
+    assert mx.get_peak_memory() == before + KIB * KIB
+    assert mx.get_active_memory() == before
+
+
+def test_a_loop_that_drops_its_values_has_a_flat_peak() -> None:
+    x = mx.zeros((64, KIB))
+    mx.eval(x)
+    gc.collect()
+    mx.reset_peak_memory()
+    before = mx.get_active_memory()
+    for _ in range(50):
+        x = x * 0.5 + 1
+        mx.eval(x)
+    assert mx.get_active_memory() == before
+    assert mx.get_peak_memory() <= before + 64 * KIB * 4
+
+
+def test_no_cache_is_kept() -> None:
+    mx.eval(mx.zeros(KIB) + 1)
+    assert mx.get_cache_memory() == 0
+    mx.clear_cache()
+    assert mx.get_cache_memory() == 0
+
+
+def test_limits_are_noted() -> None:
+    for set_limit in (mx.set_memory_limit, mx.set_cache_limit, mx.set_wired_limit):
+        before = set_limit(10)
+        assert before >= 0
+        assert set_limit(before) == 10
+        assert set_limit(before) == before
+        for limit in (-1, "a", 1.5, None):
+            with pytest.raises(TypeError, match=r"\[set_\w+_limit\] limit must"):
+                set_limit(limit)  # type: ignore[arg-type]
+    assert mx.get_memory_limit() > 2**20
+
+
+def test_size_of_buffers() -> None:
+    x, y = mx.zeros((3, 4)), mx.ones(2, mx.int8)
+    mx.eval(x, y)
+    assert mx.get_array_buffer_size(x) == 48
+    assert mx.get_array_buffer_size({"a": [x, (y, "text")]}, x, None) == 50
+    assert mx.get_array_buffer_size() == 0
+    with pytest.raises(ValueError, match=r"\[get_array_buffer_size\] An array is not evaluated"):
+        mx.get_array_buffer_size(x, x + 1)
+
+
+def test_metal_has_the_same_functions() -> None:
+    assert not mx.metal.is_available()
+    assert mx.metal.device_info() == {}
+    assert mx.metal.get_active_memory() == mx.get_active_memory()
+    assert mx.metal.start_capture("trace") is None
+    assert mx.metal.stop_capture() is None
