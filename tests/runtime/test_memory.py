@@ -26,6 +26,15 @@ def test_active_memory_is_what_arrays_hold() -> None:
     assert mx.get_active_memory() == before
 
 
+def test_what_nobody_needs_holds_no_memory() -> None:
+    gc.collect()
+    before = mx.get_active_memory()
+    x = mx.array([0.0] * 256 * KIB)
+    y, z = mx.divmod(x, x)
+    del x, y, z  # recorded, never computed
+    assert mx.get_active_memory() == before
+
+
 @pytest.mark.parametrize("engine", ["numpy", "xla"])
 def test_peak_memory(engine: str) -> None:
     gc.collect()

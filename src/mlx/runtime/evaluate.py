@@ -35,6 +35,7 @@ def evaluate_held() -> None:
         plan = plan_everything_held()
         if plan is not None:
             _run(plan)
+        recorder().limit = FIRST_LIMIT
 
 
 def sweep() -> None:
@@ -52,6 +53,12 @@ def sweep() -> None:
             if plan is not None:
                 _run(plan)
         mine.limit = max(FIRST_LIMIT, 2 * len(mine.pending))
+
+
+def forget_dead() -> None:
+    """Let go of what this thread recorded and nothing needs any more, with the memory that only it still held."""
+    with _lock:
+        drop_dead()
 
 
 def _run(plan: Plan) -> None:

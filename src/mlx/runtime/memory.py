@@ -10,6 +10,7 @@ import os
 from operator import index
 
 from mlx.ir.buffer import meter
+from mlx.runtime.evaluate import forget_dead
 
 __all__ = [
     "get_active_memory",
@@ -46,6 +47,7 @@ def get_active_memory() -> int:
         >>> mx.get_active_memory() - before
         1048576
     """
+    forget_dead()
     return meter.active
 
 
@@ -54,11 +56,13 @@ def get_peak_memory() -> int:
 
     Intermediate values that never belonged to an array are not counted.
     """
+    forget_dead()
     return meter.peak
 
 
 def reset_peak_memory() -> None:
     """Start to measure the peak anew: it is 0 until the next value is computed."""
+    forget_dead()
     meter.peak = 0
 
 
