@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from case import Case
 
 import mlx.core as mx
 from mlx.ir.primitive import PRIMITIVES, Leaf
-
-sys.path.insert(0, str(Path(__file__).parent))
-from case import Case
 
 HERE = Path(__file__).parent
 MODULES = sorted(module.name for module in pkgutil.iter_modules([str(HERE)]) if module.name.startswith("cases_"))

@@ -186,3 +186,5 @@ class OpenTransform:
             for node in mine.evaluated_inside:
                 node.inputs = ()
             mine.evaluated_inside.clear()
+            # What follows, an optimizer's update, belongs to the same program and is of that order of size.
+            mine.limit = max(FIRST_LIMIT, 3 * len(mine.pending))

@@ -473,7 +473,7 @@ def _position_by_inversion(logits: Node, shape: Shape, key: array | None) -> Nod
     cumulative = CUMSUM(EXP(logits - MAX(logits, (0,), True)), 0, False)
     total = slice_axis(cumulative, 0, logits.size - 1, 1)
     unit = cast(RANDOM_UNIFORM(draw_key(key), shape, float32), logits.dtype)
-    return MINIMUM(SEARCHSORTED(cumulative, unit * total, 0, True), logits.size - 1)
+    return MINIMUM(SEARCHSORTED(cumulative, unit * total, True), logits.size - 1)
 
 
 def permutation(x: int | array, axis: int = 0, key: array | None = None, stream: StreamOrDevice = None) -> array:
