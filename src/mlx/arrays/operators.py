@@ -40,9 +40,12 @@ def elementwise(
     def operator(self: Any, other: Any) -> Any:
         a = self._node
         dtype = a.dtype
+        shape = a.shape
         kind = type(other)
         if kind is type(self) and other._node.dtype is dtype and (not inexact or dtype.is_inexact):
             b = other._node
+            if shape != b.shape:
+                shape = broadcast_shape(shape, b.shape)
         elif (kind is float or kind is int) and dtype.is_inexact:
             b = scalar_node(other, dtype)
         elif kind is int and dtype.is_integer and not inexact:
@@ -53,9 +56,6 @@ def elementwise(
             raise _refusal(name, other)
         else:
             return otherwise
-        shape = a.shape
-        if shape != b.shape:
-            shape = broadcast_shape(shape, b.shape)
         handle = _new(type(self))
         handle._node = record(primitive, (a, b), (), shape, result or dtype)
         return handle

@@ -147,17 +147,18 @@ def data_node(host: np.ndarray[Any, Any], dtype: Dtype) -> Node:
 
 def scalar_node(value: complex, dtype: Dtype) -> Node:
     """A node of shape () for a Python number. Equal numbers share one, since programs repeat them every step."""
-    key = (value, dtype)
-    shared = bool(value) or type(value) is int or _is_positive_zero(value)
-    node = _scalars.get(key) if shared else None
-    if node is None:
-        with np.errstate(over="ignore"):  # a number too large for the dtype is infinite in it
-            host = np.array(float(value) if type(value) is int and dtype.is_inexact else value, dtype.numpy)
-        node = leaf(SCALAR, (host.item(),), (), dtype, Buffer(host, None, 0))
-        if shared:
-            if len(_scalars) >= _SCALARS_KEPT:
-                _scalars.clear()
-            _scalars[key] = node
+    shared = value or type(value) is int or _is_positive_zero(value)
+    if shared:
+        node = _scalars.get((value, dtype))
+        if node is not None:
+            return node
+    with np.errstate(over="ignore"):  # a number too large for the dtype is infinite in it
+        host = np.array(float(value) if type(value) is int and dtype.is_inexact else value, dtype.numpy)
+    node = leaf(SCALAR, (host.item(),), (), dtype, Buffer(host, None, 0))
+    if shared:
+        if len(_scalars) >= _SCALARS_KEPT:
+            _scalars.clear()
+        _scalars[value, dtype] = node
     return node
 
 
