@@ -15,15 +15,29 @@ import pytest
 import mlx.core as mx
 
 ENGINES = ("numpy", "xla")
-ORDERS = 3
 
 
-def derivatives(function: Callable[[Any], Any], x: float, engine: str) -> list[float]:
-    """The first derivatives of a function of one number, by reverse mode over reverse mode."""
+def slope(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The derivative of a function of one number, by forward mode."""
+    return lambda x: mx.jvp(function, [x], [mx.array(1.0)])[1][0]
+
+
+# How each of the three derivatives is taken, the innermost first.
+MODES = {
+    "reverse": (mx.grad, mx.grad, mx.grad),
+    "forward": (slope, slope, slope),
+    "forward over reverse": (mx.grad, slope, slope),
+    "reverse over forward": (slope, mx.grad, mx.grad),
+}
+each_mode_and_engine = pytest.mark.parametrize(("mode", "engine"), [(m, e) for m in MODES for e in ENGINES])
+
+
+def derivatives(function: Callable[[Any], Any], x: float, mode: str, engine: str) -> list[float]:
+    """The first three derivatives of a function of one number."""
     values = []
     with mx.engine(engine):
-        for _ in range(ORDERS):
-            function = mx.grad(function)
+        for differentiate in MODES[mode]:
+            function = differentiate(function)
             values.append(function(mx.array(x)).item())
     return values
 
@@ -69,11 +83,11 @@ SINGULAR = {
 }
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@each_mode_and_engine
 @pytest.mark.parametrize("name", SINGULAR)
-def test_a_branch_not_taken_passes_nothing(name: str, engine: str) -> None:
+def test_a_branch_not_taken_passes_nothing(name: str, mode: str, engine: str) -> None:
     function, x = SINGULAR[name]
-    assert derivatives(function, x, engine) == [0.0, 0.0, 0.0]
+    assert derivatives(function, x, mode, engine) == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -128,11 +142,11 @@ ORDINARY = {
 }
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@each_mode_and_engine
 @pytest.mark.parametrize("name", ORDINARY)
-def test_derivatives_at_points_where_a_factor_vanishes(name: str, engine: str) -> None:
+def test_derivatives_at_points_where_a_factor_vanishes(name: str, mode: str, engine: str) -> None:
     function, x, expected = ORDINARY[name]
-    assert derivatives(function, x, engine) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert derivatives(function, x, mode, engine) == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 TRUE_INFINITIES = {
@@ -153,6 +167,7 @@ def test_true_infinities_stay(name: str, engine: str) -> None:
     function, x, expected = TRUE_INFINITIES[name]
     with mx.engine(engine):
         assert mx.grad(function)(mx.array(x)).item() == expected
+        assert slope(function)(mx.array(x)).item() == expected
 
 
 @pytest.mark.parametrize("engine", ENGINES)
