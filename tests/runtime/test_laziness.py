@@ -159,6 +159,37 @@ def test_ragged_shapes_compile_a_bounded_number_of_times(counter: Counter) -> No
     assert counter.compilations <= 8
 
 
+def test_a_growing_cache_compiles_a_bounded_number_of_times(counter: Counter) -> None:
+    cache = mx.zeros((0, 300))
+    for step in range(40):
+        cache = mx.concatenate([cache, mx.full((1, 300), float(step))])
+        scores = cache
+        for _ in range(20):
+            scores = mx.sin(scores) * mx.exp(scores * 0.01) + cache
+        mx.eval(scores)
+    assert cache.shape == (40, 300)
+    assert cache[:, 7].tolist() == list(range(40))
+    assert counter.compilations <= 16  # eight shapes of each of the structures that the first steps have
+
+
+def test_memory_is_flat_over_steps_that_ask_and_steps_that_collect() -> None:
+    w, x = mx.array(np.ones((64, 32))), mx.array(np.ones((16, 64)))
+    mx.eval(w, x)
+    norms: list[Any] = []
+    accumulated = mx.zeros((64, 32))
+    held = []
+    for step in range(60):
+        loss, gradient = mx.value_and_grad(loss_fn)(w, x)
+        accumulated = accumulated + gradient
+        norms.append((gradient * gradient).sum())
+        loss.item()
+        if step % 20 == 19:
+            gc.collect()
+            held.append(mx.get_active_memory())
+    assert held[2] - held[1] <= 20 * 8  # the norms alone
+    assert held[1] - held[0] <= 20 * 8
+
+
 def test_held_intermediates_are_computed_along() -> None:
     x = mx.array([1.0, 2.0])
     y = x * 2
