@@ -43,9 +43,9 @@ def wrap(node: Node) -> array:
 class array:
     """A multi-dimensional array of one dtype whose value is computed when it is asked for.
 
-    Values never change: `x[0] = 1` and `x += y` give `x` a new one. Views that NumPy and others get of them are read-only.
-    An operator between an array and one of NumPy's gives an array, whichever comes first, so that derivatives pass
-    through it.
+    Values never change: `x[0] = 1` and `x += y` give `x` a new one. Views that NumPy and others get of them are
+    read-only. An operator between an array and one of NumPy's gives an array, whichever comes first, so that
+    derivatives pass through it.
 
     Args:
         val: a Python number, a (nested) list or tuple of numbers or arrays, a NumPy array, another array, or an object
