@@ -14,6 +14,7 @@ import numpy as np
 
 from mlx.ir.buffer import Buffer
 from mlx.ir.node import Node
+from mlx.runtime.devices import DeviceType, default_device, gpu_is_available
 from mlx.runtime.plan import Plan
 
 DONATED = 65536  # bytes from which an input that nothing else holds gives its memory to an output
@@ -38,13 +39,34 @@ class Xla:
     def jnp(self) -> Any:
         return self.jax.numpy
 
-    @cached_property
+    @property
+    def device(self) -> Any:
+        """JAX's device for the default device of this process."""
+        return self._cpu if default_device().type is DeviceType.cpu else self._accelerator
+
+    @property
     def platform(self) -> str:
-        return self.jax.default_backend()
+        return self.device.platform
 
     @cached_property
+    def _cpu(self) -> Any:
+        return self.jax.local_devices(backend="cpu")[0]
+
+    @cached_property
+    def _accelerator(self) -> Any:
+        return self.jax.local_devices()[0]
+
     def options(self) -> dict[str, Any]:
-        """Compiler options, of which those are left out that the installed compiler does not know."""
+        """Compiler options for the platform, without those that the installed compiler does not know."""
+        if self.platform not in self._options:
+            self._options[self.platform] = self._known_options()
+        return self._options[self.platform]
+
+    @cached_property
+    def _options(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def _known_options(self) -> dict[str, Any]:
         options: dict[str, Any] = {
             # A cast to half precision and back rounds, also where the compiler could leave it out.
             "xla_allow_excess_precision": False,
@@ -99,10 +121,11 @@ class Compiled:
         self.outputs = [(node.shape, node.dtype) for node in plan.outputs]
         self.donated: set[int] = set()
         self.missed = 0
+        self.device = xla.device
 
     def run(self, plan: Plan) -> list[Any]:
         """The device arrays of the plan's outputs, possibly still being computed."""
-        with xla.jax.enable_x64(True):
+        with xla.jax.enable_x64(True), xla.jax.default_device(self.device):
             if plan.numbers != self.numbers:
                 self._adapt(plan.numbers)
             free = plan.releasable(DONATED)
@@ -156,18 +179,29 @@ class Compiled:
             flat = [number for i in self.varying for number in plan.numbers[i]]  # type: ignore[attr-defined]
             arguments.append(np.array(flat, dtype=np.int32))
         first = len(arguments)
-        arguments.extend([_device_value(node.value) for node in plan.leaves])  # type: ignore[arg-type]
+        arguments.extend([self._device_value(node.value) for node in plan.leaves])  # type: ignore[arg-type]
         for position in self.donated:  # what somebody still holds, or sees through NumPy, is not overwritten
             buffer = plan.leaves[position].value
             if position not in free or buffer.host is not None:  # type: ignore[union-attr]
                 arguments[first + position] = xla.jnp.array(arguments[first + position], copy=True)
         return arguments
 
+    def _device_value(self, buffer: Buffer) -> Any:
+        """The value on this program's device, to which it is moved once; a small one on the host is handed over."""
+        value = buffer.device
+        if value is None:
+            if buffer.nbytes <= SMALL:
+                return buffer.host
+            value = buffer.device = xla.jax.device_put(buffer.host)
+        elif gpu_is_available() and value.device != self.device:
+            value = buffer.device = xla.jax.device_put(value, self.device)
+        return value
+
     def _compile(self, arguments: list[Any]) -> Callable[..., Any]:
         first = len(arguments) - len(self.leaf_numbers)
         donated = tuple(first + position for position in sorted(self.donated))
         program = xla.jax.jit(self._trace, keep_unused=True, donate_argnums=donated)
-        return program.lower(*arguments).compile(compiler_options=xla.options)
+        return program.lower(*arguments).compile(compiler_options=xla.options())
 
     def _trace(self, *arguments: Any) -> list[Any]:
         """The program on traced arrays: what XLA compiles."""
@@ -204,15 +238,6 @@ def _group_scalars(plan: Plan) -> list[tuple[Any, list[int], list[int]]]:
         members.append(position)
         indices.append(node.index)
     return [(dtype, members, indices) for dtype, (members, indices) in groups.items()]
-
-
-def _device_value(buffer: Buffer) -> Any:
-    device = buffer.device
-    if device is None:
-        if buffer.nbytes <= SMALL:
-            return buffer.host
-        device = buffer.device = xla.jax.device_put(buffer.host)
-    return device
 
 
 def wait_for_all() -> None:

@@ -12,13 +12,14 @@ from mlx.ir.buffer import Buffer
 from mlx.ir.node import FIRST_LIMIT, Node, hooks, recorder
 from mlx.runtime import engine
 from mlx.runtime.compiler import Compiled, wait_for_all
+from mlx.runtime.devices import DeviceType, default_device
 from mlx.runtime.interpreter import Interpreted
 from mlx.runtime.plan import Plan, drop_dead, plan_everything_held, plan_for, plan_recurring
 
 PROGRAMS_KEPT = 4096
 
 _lock = threading.RLock()
-_programs: dict[tuple[str | None, Hashable], Interpreted | Compiled] = {}
+_programs: dict[tuple[str | None, DeviceType, Hashable], Interpreted | Compiled] = {}
 
 
 def evaluate(nodes: list[Node]) -> None:
@@ -83,7 +84,7 @@ def _put_back(nodes: list[Node]) -> None:
 
 
 def _program(plan: Plan) -> Interpreted | Compiled:
-    key = (engine.pinned(), plan.key)
+    key = (engine.pinned(), default_device().type, plan.key)
     program = _programs.get(key)
     if program is None:
         if len(_programs) >= PROGRAMS_KEPT:
