@@ -15,7 +15,9 @@ from mlx.arrays.indexing import ArrayAt as ArrayAt
 from mlx.arrays.interchange import *
 from mlx.arrays.printing import *
 from mlx.core import cuda as cuda
+from mlx.core import linalg as linalg
 from mlx.core import metal as metal
+from mlx.core import random as random
 from mlx.core.standard import *
 from mlx.core.version import __version__ as __version__
 from mlx.ir.dtypes import *
@@ -31,10 +33,6 @@ from mlx.transforms.value_and_grad import grad as grad
 from mlx.transforms.value_and_grad import value_and_grad as value_and_grad
 from mlx.transforms.value_and_grad import vjp as vjp
 from mlx.transforms.vmap import vmap as vmap
-
-# After the star import, which brings the modules of mlx.ops along.
-from mlx.core import linalg as linalg  # isort: skip
-from mlx.core import random as random  # isort: skip
 
 complexfloating = DtypeCategory.complexfloating
 floating = DtypeCategory.floating
