@@ -164,6 +164,7 @@ class Optimizer:
                 log.save_tree(self._state)
                 check_arrays(f"{type(self).__name__}.update", "gradients", gradients)
                 self.init(gradients)
+                mx.eval(self._state)  # or the first step would be another program than all that follow
             return self._advanced(gradients, parameters, log)
         except BaseException:
             log.restore()

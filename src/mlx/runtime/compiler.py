@@ -19,7 +19,8 @@ from mlx.runtime.plan import Plan
 
 DONATED = 65536  # bytes from which an input that nothing else holds gives its memory to an output
 DONATIONS_MISSED = 3  # runs that could have donated more than the executable takes, before it is compiled again
-SMALL = 4096  # bytes up to which handing over a host array at the call is cheaper than keeping a device copy of it
+HANDED_OVER = {"cpu": 65536}  # bytes up to which a host array is copied at each call rather than once for all calls
+HANDED_OVER_ELSEWHERE = 4096
 
 
 class Xla:
@@ -122,6 +123,7 @@ class Compiled:
         self.donated: set[int] = set()
         self.missed = 0
         self.device = xla.device
+        self.handed_over = HANDED_OVER.get(xla.platform, HANDED_OVER_ELSEWHERE)
 
     def run(self, plan: Plan) -> list[Any]:
         """The device arrays of the plan's outputs, possibly still being computed."""
@@ -187,10 +189,10 @@ class Compiled:
         return arguments
 
     def _device_value(self, buffer: Buffer) -> Any:
-        """The value on this program's device, to which it is moved once; a small one on the host is handed over."""
+        """The value on this program's device, to which it is moved once; on the host what is small or can be used in place."""
         value = buffer.device
         if value is None:
-            if buffer.nbytes <= SMALL:
+            if buffer.nbytes <= self.handed_over or (self.device.platform == "cpu" and _is_aligned(buffer.host)):
                 return buffer.host
             value = buffer.device = xla.jax.device_put(buffer.host)
         elif gpu_is_available() and value.device != self.device:
@@ -238,6 +240,11 @@ def _group_scalars(plan: Plan) -> list[tuple[Any, list[int], list[int]]]:
         members.append(position)
         indices.append(node.index)
     return [(dtype, members, indices) for dtype, (members, indices) in groups.items()]
+
+
+def _is_aligned(host: Any) -> bool:
+    """Whether XLA can use a host array where it lies."""
+    return host.__array_interface__["data"][0] % 64 == 0
 
 
 def wait_for_all() -> None:
