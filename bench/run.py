@@ -47,7 +47,7 @@ PEERS = {
         "peer_mlx.py",
         (str(ROOT),),
         MLX_IMPORTS,
-        {"undecorated": "functional", "module form": "module", "compiled": "compiled"},
+        {"undecorated": "functional", "module form": "module"},
     ),
     "mlx": Peer(
         "peer_mlx.py",
