@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from mlx.runtime.plan import Plan
 
 DONATED = 65536  # bytes from which an input that nothing else holds gives its memory to an output
 DONATIONS_MISSED = 3  # runs that could have donated more than the executable takes, before it is compiled again
-HANDED_OVER = {"cpu": 65536}  # bytes up to which a host array is copied at each call rather than once for all calls
-HANDED_OVER_ELSEWHERE = 4096
+HANDED_OVER_ON_CPU = 65536  # bytes up to which a host array is copied at each call rather than once for all calls
+HANDED_OVER = 4096
 
 
 class Xla:
@@ -57,36 +57,30 @@ class Xla:
     def _accelerator(self) -> Any:
         return self.jax.local_devices()[0]
 
-    def options(self) -> dict[str, Any]:
-        """Compiler options for the platform, without those that the installed compiler does not know."""
-        if self.platform not in self._options:
-            self._options[self.platform] = self._known_options()
-        return self._options[self.platform]
-
-    @cached_property
-    def _options(self) -> dict[str, dict[str, Any]]:
-        return {}
-
-    def _known_options(self) -> dict[str, Any]:
-        options: dict[str, Any] = {
-            # A cast to half precision and back rounds, also where the compiler could leave it out.
-            "xla_allow_excess_precision": False,
-        }
-        if self.platform == "cpu":
-            # Its library kernels are slower than the compiler's own here: an MLP step 10.5 ms with, 6.7 without.
-            options["xla_cpu_experimental_ynn_fusion_type"] = ""
-        return {name: value for name, value in options.items() if self._knows(name, value)}
-
-    def _knows(self, option: str, value: Any) -> bool:
-        trivial = self.jax.jit(lambda x: x).lower(np.float32(0))
-        try:
-            trivial.compile(compiler_options={option: value})
-        except self.jax.errors.JaxRuntimeError:
-            return False
-        return True
-
 
 xla = Xla()
+
+
+@cache
+def compiler_options(platform: str) -> dict[str, Any]:
+    """Options for a platform, without those that the installed compiler does not know."""
+    options: dict[str, Any] = {
+        # A cast to half precision and back rounds, also where the compiler could leave it out.
+        "xla_allow_excess_precision": False,
+    }
+    if platform == "cpu":
+        # Its library kernels are slower than the compiler's own here: an MLP step 10.5 ms with, 6.7 without.
+        options["xla_cpu_experimental_ynn_fusion_type"] = ""
+    return {name: value for name, value in options.items() if _is_known(name, value)}
+
+
+def _is_known(option: str, value: Any) -> bool:
+    trivial = xla.jax.jit(lambda x: x).lower(np.float32(0))
+    try:
+        trivial.compile(compiler_options={option: value})
+    except xla.jax.errors.JaxRuntimeError:
+        return False
+    return True
 
 
 class Step:
@@ -123,7 +117,7 @@ class Compiled:
         self.donated: set[int] = set()
         self.missed = 0
         self.device = xla.device
-        self.handed_over = HANDED_OVER.get(xla.platform, HANDED_OVER_ELSEWHERE)
+        self.handed_over = HANDED_OVER_ON_CPU if xla.platform == "cpu" else HANDED_OVER
 
     def run(self, plan: Plan) -> list[Any]:
         """The device arrays of the plan's outputs, possibly still being computed."""
@@ -189,7 +183,10 @@ class Compiled:
         return arguments
 
     def _device_value(self, buffer: Buffer) -> Any:
-        """The value on this program's device, to which it is moved once; on the host what is small or can be used in place."""
+        """The value on this program's device, to which it is moved once.
+
+        What is small, or lies where XLA can use it, stays on the host.
+        """
         value = buffer.device
         if value is None:
             if buffer.nbytes <= self.handed_over or (self.device.platform == "cpu" and _is_aligned(buffer.host)):
@@ -203,7 +200,7 @@ class Compiled:
         first = len(arguments) - len(self.leaf_numbers)
         donated = tuple(first + position for position in sorted(self.donated))
         program = xla.jax.jit(self._trace, keep_unused=True, donate_argnums=donated)
-        return program.lower(*arguments).compile(compiler_options=xla.options())
+        return program.lower(*arguments).compile(compiler_options=compiler_options(self.device.platform))
 
     def _trace(self, *arguments: Any) -> list[Any]:
         """The program on traced arrays: what XLA compiles."""

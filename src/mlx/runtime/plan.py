@@ -13,7 +13,7 @@ from collections.abc import Hashable
 from sys import getrefcount
 
 from mlx.ir.node import Node, recorder
-from mlx.ir.primitive import PLACEHOLDER, SCALAR, Primitive
+from mlx.ir.primitive import PLACEHOLDER, SCALAR
 from mlx.ir.walk import ancestors
 
 # Python numbers that rules simplify on stay constants of the program; all others are operands of it.
@@ -23,9 +23,9 @@ STATIC_SCALARS = (0, 1, -1)
 class Plan:
     """One evaluation: `nodes` in order, `leaves` in order of first use, `outputs` among the nodes.
 
-    Nodes, leaves and Python numbers share one numbering, kept in `Node.index` until `release`; `leaf_numbers`,
-    `scalar_numbers` and `output_numbers` repeat it where it outlives that. `numbers` are the parameters that change
-    values but no shapes (slice starts): they are no part of the key.
+    Nodes, leaves and Python numbers share one numbering, kept in `Node.index` until `release`; `leaf_numbers` and
+    `output_numbers` repeat it where it outlives that. `numbers` are the parameters that change values but no shapes
+    (slice starts): they are no part of the key.
     """
 
     __slots__ = (
@@ -37,7 +37,6 @@ class Plan:
         "numbers",
         "output_numbers",
         "outputs",
-        "scalar_numbers",
         "scalars",
         "size",
     )
@@ -48,7 +47,6 @@ class Plan:
         self.leaf_numbers: list[int] = []
         self.constants: list[Node] = []
         self.scalars: list[Node] = []
-        self.scalar_numbers: list[int] = []
         self.outputs: list[Node] = []
         self.output_numbers: list[int] = []
         self.numbers: list[Hashable] = []
@@ -65,7 +63,6 @@ class Plan:
             self.constants.append(leaf)
             return leaf.dtype, leaf.params, True
         self.scalars.append(leaf)
-        self.scalar_numbers.append(number)
         return leaf.dtype
 
     def releasable(self, least_bytes: int) -> set[int]:
@@ -321,15 +318,13 @@ def _refuse(root: Node) -> None:
 
 def _calibrate() -> int:
     """The reference count that `_sweep` sees for a node which only the pending list holds."""
-    count = 0
 
-    def probe(pending: list[Node]) -> int:
+    def probe(pending: list[object]) -> int:
         pop = pending.pop
         node = pop()
         return getrefcount(node)
 
-    count = probe([Primitive.__new__(Primitive)])  # type: ignore[list-item]
-    return count
+    return probe([object()])
 
 
 _COUNT_WITHOUT_HOLDER = _calibrate()
