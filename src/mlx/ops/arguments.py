@@ -1,4 +1,7 @@
-"""What the public functions share for checking their arguments: axes, shapes and streams."""
+"""What the public functions share for checking their arguments: arrays, integers, axes, shapes, dtypes and streams.
+
+An axis out of range is NumPy's AxisError, which callers catch as an IndexError or as a ValueError.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any, TypeAlias
 
+from numpy.exceptions import AxisError
+
 from mlx.ir.dtypes import Dtype, float32
-from mlx.ir.node import Node, Shape
+from mlx.ir.node import Node
 from mlx.primitives.structure import cast
 
 # A Device, a Stream, or None. One device runs everything here; the argument is taken for compatibility.
@@ -16,40 +21,97 @@ Axes: TypeAlias = int | Sequence[int] | None
 
 
 def checked_axis(axis: int, ndim: int, function: str) -> int:
-    """The non-negative form of `axis`; IndexError out of range, TypeError for anything but an int."""
-    try:
-        axis = index(axis)
-    except TypeError:
-        raise TypeError(f"[{function}] axis must be an int, got {axis!r}.") from None
+    """The non-negative form of `axis`; AxisError out of range, TypeError for anything but an int."""
+    axis = one_integer(axis, function, "axis")
     if not -ndim <= axis < ndim:
-        raise IndexError(f"[{function}] Invalid axis {axis} for array with {ndim} dimensions.")
+        raise AxisError(f"[{function}] Invalid axis {axis} for array with {ndim} dimensions.")
     return axis + ndim if axis < 0 else axis
 
 
 def checked_axes(axis: Axes, ndim: int, function: str) -> tuple[int, ...]:
-    """Sorted non-negative axes, all of them for None; IndexError out of range, ValueError repeated."""
+    """Sorted non-negative axes, all of them for None; AxisError out of range, ValueError repeated."""
     if axis is None:
         return tuple(range(ndim))
     if type(axis) is int or not isinstance(axis, Sequence):
         return (checked_axis(axis, ndim, function),)
-    axes = sorted([checked_axis(one, ndim, function) for one in axis])
+    return tuple(sorted(axes_in_order(axis, ndim, function)))
+
+
+def axes_in_order(axis: int | Sequence[int], ndim: int, function: str) -> tuple[int, ...]:
+    """Non-negative axes in the order given; AxisError out of range, ValueError repeated."""
+    axes = tuple([checked_axis(one, ndim, function) for one in one_or_more_integers(axis, function, "axis")])
     if len(set(axes)) != len(axes):
-        raise ValueError(f"[{function}] Duplicate axes in {tuple(axis)}.")
-    return tuple(axes)
+        raise ValueError(f"[{function}] Received duplicate axes {axis}.")
+    return axes
 
 
-def checked_shape(shape: int | Sequence[int], function: str) -> Shape:
-    """A shape as a tuple of Python ints; ValueError for a negative extent."""
-    extents = (shape,) if isinstance(shape, int) else tuple(int(extent) for extent in shape)
-    if any(extent < 0 for extent in extents):
-        raise ValueError(f"[{function}] Negative dimensions not allowed, got shape {extents}.")
-    return extents
+def array_node(a: Any, function: str, argument: str = "a") -> Node:
+    """The node of an array; TypeError for anything else."""
+    node = getattr(a, "_node", None)
+    if type(node) is Node:
+        return node
+    raise TypeError(
+        f"[{function}] {argument} must be an mx.array, got {type(a).__name__}; convert it with mx.array first."
+    )
+
+
+def array_nodes(arrays: Any, function: str) -> list[Node]:
+    """The nodes of a sequence of arrays (an array is one of its subarrays); TypeError for anything else."""
+    try:
+        members = list(arrays)
+    except TypeError:
+        raise TypeError(f"[{function}] arrays must be a list of arrays, got {type(arrays).__name__}.") from None
+    return [array_node(a, function, f"arrays[{i}]") for i, a in enumerate(members)]
+
+
+def integers(values: Sequence[int], function: str, argument: str) -> tuple[int, ...]:
+    """A sequence of integers as Python ints; TypeError for anything else."""
+    try:
+        return tuple(map(index, values))
+    except TypeError:
+        raise TypeError(f"[{function}] {argument} must be a sequence of ints, got {values!r}.") from None
+
+
+def one_or_more_integers(values: int | Sequence[int], function: str, argument: str) -> tuple[int, ...]:
+    """An integer or a sequence of them as a tuple of Python ints."""
+    return (values,) if isinstance(values, int) else integers(values, function, argument)
+
+
+def one_integer(value: int, function: str, argument: str) -> int:
+    """An integer as a Python int; TypeError for anything else."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"[{function}] {argument} must be an int, got {value!r}.") from None
+
+
+LARGEST_EXTENT = 2**31 - 1
+
+
+def checked_extent(extent: int, function: str) -> int:
+    """An extent; OverflowError where it needs more than 32 bits."""
+    if -LARGEST_EXTENT - 1 <= extent <= LARGEST_EXTENT:
+        return extent
+    raise OverflowError(f"[{function}] Shape dimension {extent} is outside the supported range of 32-bit integers.")
+
+
+def checked_shape(shape: int | Sequence[int], function: str) -> tuple[int, ...]:
+    """A shape; ValueError for a negative extent, OverflowError for one of more than 32 bits."""
+    wanted = one_or_more_integers(shape, function, "shape")
+    for extent in wanted:
+        if not 0 <= extent <= LARGEST_EXTENT:
+            checked_extent(extent, function)
+            raise ValueError(f"[{function}] Negative dimensions not allowed, got shape {wanted}.")
+    return wanted
+
+
+def dtype_argument(dtype: Any, function: str) -> Dtype:
+    """A dtype; TypeError for anything else."""
+    if isinstance(dtype, Dtype):
+        return dtype
+    raise TypeError(f"[{function}] dtype must be a Dtype such as mx.float32, got {dtype!r}.")
 
 
 def at_least_float(x: Node) -> Node:
     """`x`, cast to float32 where its dtype is boolean or an integer type."""
     return x if x.dtype.is_inexact else cast(x, float32)
-
-
-def float_dtype(dtype: Dtype) -> Dtype:
-    return dtype if dtype.is_inexact else float32

@@ -9,8 +9,7 @@ from typing import Any
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import promote_types
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.shape_arguments import array_node
+from mlx.ops.arguments import StreamOrDevice, array_node
 from mlx.primitives.convolution import CONVOLUTION, Window
 from mlx.primitives.shape import reshape
 from mlx.primitives.structure import cast

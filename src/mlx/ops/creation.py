@@ -10,8 +10,7 @@ from mlx.arrays.operands import is_number, node_of, number_node
 from mlx.ir.dtypes import ALL_DTYPES, Dtype, default_dtype_of, dtype_with_scalar, float32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.shape_arguments import array_node, dtype_argument, extents
+from mlx.ops.arguments import StreamOrDevice, array_node, checked_shape, dtype_argument
 from mlx.primitives.shape import BROADCAST, broadcast, reshape
 from mlx.primitives.structure import cast
 
@@ -26,7 +25,7 @@ def _filled(scalars: dict[Dtype, Node], shape: Any, dtype: Any, function: str) -
     if scalar is None:
         dtype_argument(dtype, function)
         raise AssertionError(dtype)
-    return wrap(BROADCAST(scalar, extents(shape, function)))
+    return wrap(BROADCAST(scalar, checked_shape(shape, function)))
 
 
 def zeros(shape: int | Sequence[int], dtype: Dtype | None = float32, *, stream: StreamOrDevice = None) -> array:
@@ -171,7 +170,7 @@ def full(shape: int | Sequence[int], vals: Any, dtype: Dtype | None = None, *, s
         array([[0.5, 0.5],
                [0.5, 0.5]], dtype=float32)
     """
-    return wrap(_full(extents(shape, "full"), vals, dtype, "full"))
+    return wrap(_full(checked_shape(shape, "full"), vals, dtype, "full"))
 
 
 def full_like(a: array, vals: Any, dtype: Dtype | None = None, *, stream: StreamOrDevice = None) -> array:

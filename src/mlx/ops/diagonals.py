@@ -5,9 +5,16 @@ from __future__ import annotations
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, float32
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice
+from mlx.ops.arguments import (
+    StreamOrDevice,
+    array_node,
+    checked_axis,
+    checked_extent,
+    checked_shape,
+    dtype_argument,
+    one_integer,
+)
 from mlx.ops.reductions import sum as sum_over
-from mlx.ops.shape_arguments import array_node, axis_within, checked_extent, dtype_argument, extents, one_integer
 from mlx.primitives.creation import EYE, TRI
 from mlx.primitives.elementwise import SELECT
 from mlx.primitives.shape import reshape, transpose
@@ -46,7 +53,7 @@ def eye(
                [0, 0, 1]], dtype=float32)
     """
     rows = one_integer(n, "eye", "n")
-    shape = extents((rows, rows if m is None else one_integer(m, "eye", "m")), "eye")
+    shape = checked_shape((rows, rows if m is None else one_integer(m, "eye", "m")), "eye")
     return wrap(EYE(*shape, one_integer(k, "eye", "k"), dtype_argument(dtype or float32, "eye")))
 
 
@@ -69,7 +76,7 @@ def identity(n: int, dtype: Dtype | None = float32, *, stream: StreamOrDevice = 
         array([[1, 0],
                [0, 1]], dtype=float32)
     """
-    shape = extents((one_integer(n, "identity", "n"),) * 2, "identity")
+    shape = checked_shape((one_integer(n, "identity", "n"),) * 2, "identity")
     return wrap(EYE(*shape, 0, dtype_argument(dtype or float32, "identity")))
 
 
@@ -94,7 +101,7 @@ def tri(
                [1, 1, 1]], dtype=float32)
     """
     rows = max(one_integer(n, "tri", "n"), 0)
-    shape = extents((rows, rows if m is None else max(one_integer(m, "tri", "m"), 0)), "tri")
+    shape = checked_shape((rows, rows if m is None else max(one_integer(m, "tri", "m"), 0)), "tri")
     return wrap(cast(TRI(*shape, one_integer(k, "tri", "k")), dtype_argument(dtype or float32, "tri")))
 
 
@@ -156,7 +163,7 @@ def _diagonal(a: array, offset: int, axis1: int, axis2: int, function: str) -> N
     ndim = x.ndim
     if ndim < 2:
         raise ValueError(f"[{function}] Array must have at least two dimensions, but got {ndim} dimensions.")
-    first, second = axis_within(axis1, ndim, function), axis_within(axis2, ndim, function)
+    first, second = checked_axis(axis1, ndim, function), checked_axis(axis2, ndim, function)
     if first == second:
         raise ValueError(f"[{function}] axis1 and axis2 cannot be the same axis, got {axis1} and {axis2}.")
     rest = tuple(axis for axis in range(ndim) if axis not in (first, second))

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import promote_types
 from mlx.ir.node import Node, Shape
-from mlx.ops.arguments import StreamOrDevice
+from mlx.ops.arguments import StreamOrDevice, array_node
 from mlx.ops.diagonals import diagonal
 from mlx.ops.products import product_dtype
 from mlx.ops.reductions import sum
-from mlx.ops.shape_arguments import array_node
 from mlx.primitives.matmul import contract
 from mlx.primitives.shape import reshape, transpose
 from mlx.primitives.structure import cast

@@ -7,8 +7,7 @@ from mlx.arrays.selection import IndexOutOfRange
 from mlx.ir.dtypes import int32
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape
-from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.shape_arguments import array_node, axis_within
+from mlx.ops.arguments import StreamOrDevice, array_node, checked_axis
 from mlx.primitives.indexing import GATHER, SCATTER, along_axis
 from mlx.primitives.indexing import take_along_axis as along
 from mlx.primitives.shape import broadcast, reshape
@@ -45,7 +44,7 @@ def take(a: array, /, indices: int | array, axis: int | None = None, *, stream: 
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     else:
-        axis = axis_within(axis, x.ndim, "take")
+        axis = checked_axis(axis, x.ndim, "take")
     extent = x.shape[axis]
     if isinstance(indices, int):
         if not -extent <= indices < extent:
@@ -140,7 +139,7 @@ def _lines(a: array, indices: array, axis: int | None, function: str) -> tuple[N
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     else:
-        axis = axis_within(axis, x.ndim, function)
+        axis = checked_axis(axis, x.ndim, function)
     if index.ndim != x.ndim:
         raise ValueError(f"[{function}] Indices of dimension {index.ndim} do not match an array of dimension {x.ndim}.")
     broadcast_shape(_without(x.shape, axis), _without(index.shape, axis))

@@ -11,11 +11,11 @@ from itertools import pairwise
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import promote_types
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.shape_arguments import (
+from mlx.ops.arguments import (
+    StreamOrDevice,
     array_node,
     array_nodes,
-    axis_within,
+    checked_axis,
     checked_extent,
     integers,
     one_integer,
@@ -76,7 +76,7 @@ def concatenate(arrays: Sequence[array], axis: int | None = 0, *, stream: Stream
     if len(nodes) == 1:
         return wrap(nodes[0])
     shape = nodes[0].shape
-    axis = axis_within(axis, len(shape), "concatenate")
+    axis = checked_axis(axis, len(shape), "concatenate")
     rest = shape[:axis] + shape[axis + 1 :]
     total = 0
     for node in nodes:
@@ -136,7 +136,7 @@ def stack(arrays: Sequence[array], axis: int | None = 0, *, stream: StreamOrDevi
     if any(node.shape != shape for node in nodes):
         shapes = ", ".join(str(node.shape) for node in nodes)
         raise ValueError(f"[stack] All arrays must have the same shape, got {shapes}.")
-    axis = axis_within(axis or 0, len(shape) + 1, "stack")
+    axis = checked_axis(axis or 0, len(shape) + 1, "stack")
     raised = (*shape[:axis], 1, *shape[axis:])
     nodes = [reshape(node, raised) for node in _promoted(nodes)]
     return wrap(nodes[0] if len(nodes) == 1 else CONCATENATE(nodes, axis))
@@ -167,7 +167,7 @@ def split(
         [array([1], dtype=int32), array([2, 3], dtype=int32)]
     """
     x = array_node(a, "split")
-    axis = axis_within(axis, x.ndim, "split")
+    axis = checked_axis(axis, x.ndim, "split")
     extent = x.shape[axis]
     if isinstance(indices_or_sections, int):
         sections = indices_or_sections
@@ -204,7 +204,7 @@ def unstack(x: array, /, *, axis: int = 0, stream: StreamOrDevice = None) -> tup
         (array([1, 2], dtype=int32), array([3, 4], dtype=int32))
     """
     node = array_node(x, "unstack", "x")
-    axis = axis_within(axis, node.ndim, "unstack")
+    axis = checked_axis(axis, node.ndim, "unstack")
     rest = node.shape[:axis] + node.shape[axis + 1 :]
     return tuple(wrap(reshape(slice_axis(node, axis, i, 1), rest)) for i in range(node.shape[axis]))
 
@@ -236,7 +236,7 @@ def repeat(array: array, repeats: int, axis: int | None = None, *, stream: Strea
     if axis is None:
         x = reshape(x, (x.size,))
         axis = 0
-    axis = axis_within(axis, x.ndim, "repeat")
+    axis = checked_axis(axis, x.ndim, "repeat")
     front, extent, back = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     checked_extent(extent * repeats, "repeat")
     if repeats == 1:
@@ -313,8 +313,8 @@ def roll(
         flat = reshape(x, (x.size,))
         return wrap(reshape(_rolled(flat, (sum(shifts),), (0,)), x.shape))
     if isinstance(axis, int):
-        return wrap(_rolled(x, (sum(shifts),), (axis_within(axis, x.ndim, "roll"),)))
-    axes = tuple(axis_within(one, x.ndim, "roll") for one in integers(axis, "roll", "axis"))
+        return wrap(_rolled(x, (sum(shifts),), (checked_axis(axis, x.ndim, "roll"),)))
+    axes = tuple(checked_axis(one, x.ndim, "roll") for one in integers(axis, "roll", "axis"))
     if isinstance(shift, int):
         shifts *= len(axes)
     if len(shifts) < len(axes):
@@ -352,6 +352,6 @@ def flip(a: array, /, axis: int | Sequence[int] | None = None, *, stream: Stream
     if axis is None:
         axes = tuple(range(x.ndim))
     else:
-        within = (axis_within(one, x.ndim, "flip") for one in one_or_more_integers(axis, "flip", "axis"))
+        within = (checked_axis(one, x.ndim, "flip") for one in one_or_more_integers(axis, "flip", "axis"))
         axes = tuple(sorted(set(within)))
     return wrap(FLIP(x, axes) if axes else x)

@@ -10,8 +10,7 @@ from mlx.arrays.operands import operand_pair
 from mlx.ir.dtypes import float32, float64, promote_types
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice, at_least_float
-from mlx.ops.shape_arguments import array_node, axis_within
+from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, checked_axis
 from mlx.primitives.arithmetic import ABS, SIGN
 from mlx.primitives.exponential import LOG
 from mlx.primitives.joining import CONCATENATE
@@ -421,7 +420,7 @@ def cross(a: array, b: array, axis: int = -1, *, stream: StreamOrDevice = None) 
     array_node(a, "linalg.cross", "a")
     array_node(b, "linalg.cross", "b")
     x, y = operand_pair("linalg.cross", a, b)
-    x_axis, y_axis = (axis_within(axis, z.ndim, "linalg.cross") for z in (x, y))
+    x_axis, y_axis = (checked_axis(axis, z.ndim, "linalg.cross") for z in (x, y))
     for name, extent in (("a", x.shape[x_axis]), ("b", y.shape[y_axis])):
         if extent not in (2, 3):
             raise ValueError(

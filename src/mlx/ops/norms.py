@@ -9,8 +9,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import bool_, float32
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, at_least_float, checked_axes, checked_axis
-from mlx.ops.shape_arguments import array_node
+from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, checked_axes, checked_axis
 from mlx.primitives.arithmetic import ABS, ADD, EQUAL, POWER, SQUARE, integer_power
 from mlx.primitives.complex import IMAG, REAL
 from mlx.primitives.elementwise import SELECT

@@ -9,8 +9,7 @@ from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import node_of
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.shape_arguments import array_node, checked_extent, one_or_more_integers
+from mlx.ops.arguments import StreamOrDevice, array_node, checked_extent, one_or_more_integers
 from mlx.primitives.joining import CONCATENATE
 from mlx.primitives.shape import BROADCAST, reshape
 from mlx.primitives.slicing import FLIP, PAD, slice_axis

@@ -9,9 +9,8 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice
+from mlx.ops.arguments import StreamOrDevice, array_node, integers
 from mlx.ops.reductions import sum
-from mlx.ops.shape_arguments import array_node, integers
 from mlx.primitives import matmul as primitives
 from mlx.primitives.arithmetic import MULTIPLY
 from mlx.primitives.elementwise import conjugate

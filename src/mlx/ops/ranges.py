@@ -12,8 +12,7 @@ from mlx.arrays.operands import node_of
 from mlx.ir.dtypes import Dtype, bool_, default_dtype_of, float32, float64, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.shape_arguments import LARGEST_EXTENT, dtype_argument, one_integer
+from mlx.ops.arguments import LARGEST_EXTENT, StreamOrDevice, dtype_argument, one_integer
 from mlx.primitives.creation import ARANGE
 from mlx.primitives.shape import reshape
 from mlx.primitives.structure import cast

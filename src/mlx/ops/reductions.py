@@ -8,8 +8,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, bool_, float32, int8, int16, int32, uint8, uint16, uint32
 from mlx.ir.node import Node, record
 from mlx.ir.primitive import Primitive, scalar_node
-from mlx.ops.arguments import Axes, StreamOrDevice, at_least_float, checked_axes, checked_axis
-from mlx.ops.shape_arguments import array_node
+from mlx.ops.arguments import Axes, StreamOrDevice, array_node, at_least_float, checked_axes, checked_axis
 from mlx.primitives.arithmetic import ADD, MULTIPLY, SQUARE, SUBTRACT
 from mlx.primitives.complex import IMAG, REAL
 from mlx.primitives.reductions import ALL, ANY, ARGMAX, ARGMIN, MAX, MIN, PROD, ROOT, Reduction

@@ -7,8 +7,7 @@ from math import inf
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, bool_, float32, iinfo, int32
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice, at_least_float, checked_axis
-from mlx.ops.shape_arguments import array_node
+from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, checked_axis
 from mlx.primitives.scans import CUMMAX, CUMMIN, CUMPROD, CUMSUM, LOGCUMSUMEXP, Scan, previous
 from mlx.primitives.shape import reshape
 from mlx.primitives.structure import cast

@@ -10,8 +10,15 @@ from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import node_of
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape
-from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.shape_arguments import array_node, axes_within, axis_within, checked_extent, extents, integers
+from mlx.ops.arguments import (
+    StreamOrDevice,
+    array_node,
+    axes_in_order,
+    checked_axis,
+    checked_extent,
+    checked_shape,
+    integers,
+)
 from mlx.primitives import shape as primitives
 
 __all__ = [
@@ -132,7 +139,7 @@ def unflatten(a: array, /, axis: int, shape: Sequence[int], *, stream: StreamOrD
     parts = integers(shape, "unflatten", "shape")
     if not parts:
         raise ValueError("[unflatten] The shape to unflatten to cannot be empty.")
-    axis = axis_within(axis, x.ndim, "unflatten")
+    axis = checked_axis(axis, x.ndim, "unflatten")
     parts = _complete(parts, x.shape[axis], "unflatten")
     return wrap(primitives.reshape(x, (*x.shape[:axis], *parts, *x.shape[axis + 1 :])))
 
@@ -163,7 +170,7 @@ def transpose(a: array, /, axes: Sequence[int] | None = None, *, stream: StreamO
     if axes is None:
         order = tuple(range(ndim))[::-1]
     else:
-        order = axes_within(integers(axes, "transpose", "axes"), ndim, "transpose")
+        order = axes_in_order(integers(axes, "transpose", "axes"), ndim, "transpose")
         if len(order) != ndim:
             raise ValueError(f"[transpose] Received {len(order)} axes for array with {ndim} dimensions.")
     return wrap(primitives.transpose(x, order))
@@ -236,7 +243,7 @@ def swapaxes(a: array, /, axis1: int, axis2: int, *, stream: StreamOrDevice = No
         (4, 3, 2)
     """
     x = array_node(a, "swapaxes")
-    return wrap(_exchange(x, axis_within(axis1, x.ndim, "swapaxes"), axis_within(axis2, x.ndim, "swapaxes")))
+    return wrap(_exchange(x, checked_axis(axis1, x.ndim, "swapaxes"), checked_axis(axis2, x.ndim, "swapaxes")))
 
 
 def moveaxis(a: array, /, source: int, destination: int, *, stream: StreamOrDevice = None) -> array:
@@ -259,8 +266,8 @@ def moveaxis(a: array, /, source: int, destination: int, *, stream: StreamOrDevi
         (3, 4, 2)
     """
     x = array_node(a, "moveaxis")
-    source = axis_within(source, x.ndim, "moveaxis")
-    return wrap(primitives.move_axis(x, source, axis_within(destination, x.ndim, "moveaxis")))
+    source = checked_axis(source, x.ndim, "moveaxis")
+    return wrap(primitives.move_axis(x, source, checked_axis(destination, x.ndim, "moveaxis")))
 
 
 def expand_dims(a: array, /, axis: int | Sequence[int], *, stream: StreamOrDevice = None) -> array:
@@ -284,7 +291,7 @@ def expand_dims(a: array, /, axis: int | Sequence[int], *, stream: StreamOrDevic
     """
     x = array_node(a, "expand_dims")
     added = 1 if isinstance(axis, int) else len(axis)
-    axes = axes_within(axis, x.ndim + added, "expand_dims")
+    axes = axes_in_order(axis, x.ndim + added, "expand_dims")
     shape = list(x.shape)
     for one in sorted(axes):
         shape.insert(one, 1)
@@ -313,7 +320,7 @@ def squeeze(a: array, /, axis: int | Sequence[int] | None = None, *, stream: Str
     x = array_node(a, "squeeze")
     if axis is None:
         return wrap(primitives.reshape(x, tuple(extent for extent in x.shape if extent != 1)))
-    axes = axes_within(axis, x.ndim, "squeeze")
+    axes = axes_in_order(axis, x.ndim, "squeeze")
     for one in axes:
         if x.shape[one] != 1:
             raise ValueError(f"[squeeze] Cannot squeeze axis {one} with size {x.shape[one]} which is not equal to 1.")
@@ -340,7 +347,7 @@ def broadcast_to(a: Any, /, shape: Sequence[int], *, stream: StreamOrDevice = No
                [1, 2]], dtype=int32)
     """
     x = node_of(a, "broadcast_to")
-    wanted = extents(integers(shape, "broadcast_to", "shape"), "broadcast_to")
+    wanted = checked_shape(integers(shape, "broadcast_to", "shape"), "broadcast_to")
     if x.shape != wanted and broadcast_shape(x.shape, wanted) != wanted:
         raise ValueError(f"[broadcast_to] Cannot broadcast array of shape {x.shape} into shape {wanted}.")
     return wrap(primitives.broadcast(x, wanted))

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from mlx.arrays.array import array, wrap
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.shape_arguments import array_node, axes_within, extents, integers
+from mlx.ops.arguments import StreamOrDevice, array_node, axes_in_order, checked_shape, integers
 from mlx.primitives.dynamic_slicing import DYNAMIC_SLICE, DYNAMIC_UPDATE
 from mlx.primitives.shape import broadcast, reshape
 from mlx.primitives.structure import cast
@@ -18,7 +17,7 @@ __all__ = ["slice", "slice_update"]
 def _start_node(start_indices: array, axes: Sequence[int], ndim: int, function: str) -> tuple[Node, tuple[int, ...]]:
     """The start of a slice as an array of one axis, and the axes that it counts in."""
     start = array_node(start_indices, function, "start_indices")
-    within = axes_within(integers(axes, function, "axes"), ndim, function)
+    within = axes_in_order(integers(axes, function, "axes"), ndim, function)
     if not start.dtype.is_integer:
         raise ValueError(f"[{function}] Start indices must be integers, got type {start.dtype.name}.")
     if start.ndim > 1:
@@ -56,7 +55,7 @@ def slice(
     """
     x = array_node(a, "slice")
     start, within = _start_node(start_indices, axes, x.ndim, "slice")
-    sizes = extents(integers(slice_size, "slice", "slice_size"), "slice")
+    sizes = checked_shape(integers(slice_size, "slice", "slice_size"), "slice")
     if len(sizes) != x.ndim or any(size > extent for size, extent in zip(sizes, x.shape, strict=True)):
         raise ValueError(f"[slice] Invalid slice size {sizes} for array with shape {x.shape}.")
     return wrap(DYNAMIC_SLICE(x, start, within, sizes))

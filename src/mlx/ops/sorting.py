@@ -8,8 +8,7 @@ from math import prod
 from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import operand_pair
 from mlx.ir.node import Node
-from mlx.ops.arguments import Axes, StreamOrDevice, at_least_float, checked_axes, checked_axis
-from mlx.ops.shape_arguments import array_node, one_integer
+from mlx.ops.arguments import Axes, StreamOrDevice, array_node, at_least_float, checked_axes, checked_axis, one_integer
 from mlx.primitives.classification import ISNAN
 from mlx.primitives.elementwise import SELECT
 from mlx.primitives.indexing import take_along_axis

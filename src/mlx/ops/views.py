@@ -10,13 +10,13 @@ from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import node_of
 from mlx.ir.dtypes import Dtype, bool_
 from mlx.ir.node import Shape
-from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.shape_arguments import (
+from mlx.ops.arguments import (
+    StreamOrDevice,
     array_node,
-    axis_within,
+    checked_axis,
     checked_extent,
+    checked_shape,
     dtype_argument,
-    extents,
     integers,
     one_integer,
 )
@@ -64,7 +64,7 @@ def as_strided(
                [3, 4]], dtype=int32)
     """
     x = array_node(a, "as_strided")
-    sizes = x.shape if shape is None else extents(integers(shape, "as_strided", "shape"), "as_strided")
+    sizes = x.shape if shape is None else checked_shape(integers(shape, "as_strided", "shape"), "as_strided")
     steps = _row_major_strides(sizes) if strides is None else integers(strides, "as_strided", "strides")
     offset = one_integer(offset, "as_strided", "offset")
     if len(steps) != len(sizes):
@@ -161,7 +161,7 @@ def diff(a: array, /, n: int = 1, axis: int = -1, *, stream: StreamOrDevice = No
     n = one_integer(n, "diff", "n")
     if n < 0:
         raise ValueError(f"[diff] The order n must be non-negative, got {n}.")
-    axis = axis_within(axis, x.ndim, "diff")
+    axis = checked_axis(axis, x.ndim, "diff")
     for _ in range(min(n, x.shape[axis])):
         size = x.shape[axis] - 1
         later, earlier = slice_axis(x, axis, 1, size), slice_axis(x, axis, 0, size)

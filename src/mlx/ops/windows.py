@@ -10,8 +10,7 @@ import numpy as np
 from mlx.arrays.array import array, wrap
 from mlx.arrays.conversion import node_from_numpy
 from mlx.ir.dtypes import float32
-from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.shape_arguments import one_integer
+from mlx.ops.arguments import StreamOrDevice, one_integer
 
 __all__ = ["bartlett", "blackman", "hamming", "hanning"]
 
