@@ -97,8 +97,8 @@ def peak_bytes() -> int:
 def run_peer(workloads: dict[str, Maker], variants: tuple[str, ...], version: str) -> None:
     """The command line of a peer's program: run one workload and print what came out as JSON.
 
-    `first_step` finishes a single step of `documented` and reports the wall-clock time at which it was done;
-    `thousand` runs a thousand of them from a fresh start.
+    `first_step` finishes a single step of `documented`; `thousand` runs a thousand of them from a fresh start. All
+    report the wall-clock time at which they were done.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("workload", choices=[*workloads, "first_step", "thousand"])
@@ -112,10 +112,10 @@ def run_peer(workloads: dict[str, Maker], variants: tuple[str, ...], version: st
     if args.workload == "first_step":
         work.step()
         work.finish()
-        report["done_at"] = time.time()
     elif args.workload == "thousand":
         report["seconds"] = time_thousand(work)
     else:
         report["seconds"] = time_blocks(work, args.seconds)
+    report["done_at"] = time.time()
     report["peak_bytes"] = peak_bytes()
     print(json.dumps(report))
