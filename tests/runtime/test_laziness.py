@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import mlx.core as mx
+from mlx.ir import node
 from mlx.ir.node import recorder
 from mlx.runtime import evaluate as evaluation
 from mlx.runtime.compiler import Compiled
@@ -170,6 +171,17 @@ def test_a_growing_cache_compiles_a_bounded_number_of_times(counter: Counter) ->
     assert cache.shape == (40, 300)
     assert cache[:, 7].tolist() == list(range(40))
     assert counter.compilations <= 16  # eight shapes of each of the structures that the first steps have
+
+
+def test_data_that_pending_work_retains_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "RETAINED_LIMIT", 2**20)
+    total = mx.zeros((64, 64))
+    retained = []
+    for i in range(400):
+        total = total + mx.array(np.full((64, 64), i % 7, np.float32))  # 16 kB
+        retained.append(mx.get_active_memory())
+    assert max(retained) - min(retained) < 2 * 2**20
+    assert total[0, 0].item() == sum(i % 7 for i in range(400))
 
 
 def test_memory_is_flat_over_steps_that_ask_and_steps_that_collect() -> None:
