@@ -433,3 +433,15 @@ def test_round_trips(value: np.ndarray) -> None:
     np.testing.assert_array_equal(np.from_dlpack(x), value)
     if value.size and value.ndim:
         np.testing.assert_array_equal(np.array(mx.array(value.tolist(), x.dtype)), value)
+
+
+def test_functions_of_numpy_compute_with_the_values() -> None:
+    x = mx.array([[1.0, 2.0], [3.0, 4.0]])
+    assert np.sum(x) == 10.0
+    assert np.mean(x, axis=0).tolist() == [2.0, 3.0]
+    assert np.all(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32) == x)
+    assert isinstance(np.concatenate([x, np.zeros((1, 2))]), np.ndarray)
+    assert np.concatenate([x, np.zeros((1, 2))]).tolist() == [[1.0, 2.0], [3.0, 4.0], [0.0, 0.0]]
+    assert np.shape(x) == (2, 2)
+    assert np.where(x > 2, x, 0).tolist() == [[0.0, 0.0], [3.0, 4.0]]
+    assert np.allclose(x, x)

@@ -6,7 +6,7 @@ files of their own beside this one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -217,6 +217,10 @@ class array:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return conversion.to_numpy(self._numpy(), dtype, copy)
+
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        """NumPy's functions compute with the values and return what they return: `numpy.sum(x)` is a NumPy number."""
+        return func(*conversion.with_values(args), **conversion.with_values(kwargs))
 
     def __array_namespace__(self, api_version: str | None = None) -> Any:
         return conversion.array_namespace(api_version)

@@ -282,6 +282,17 @@ def python_values(value: Array) -> Any:
     return value.tolist()
 
 
+def with_values(tree: Any) -> Any:
+    """Nested lists, tuples and dicts with NumPy arrays in place of arrays."""
+    if type(getattr(tree, "_node", None)) is Node:
+        return tree.__array__()
+    if isinstance(tree, dict):
+        return {key: with_values(child) for key, child in tree.items()}
+    if type(tree) in (list, tuple):
+        return type(tree)(with_values(child) for child in tree)
+    return tree
+
+
 def to_numpy(value: Array, dtype: Any, copy: bool | None) -> Array:
     """What `numpy.array(x)` and `numpy.asarray(x)` get: a copy, which may be written to, unless `copy=False`."""
     if copy is False:
