@@ -39,6 +39,12 @@ def test_trees_of_axes() -> None:
     np.testing.assert_array_equal(np.array(mapped["b"]), Y)
 
 
+def test_a_dict_of_axes_is_that_of_a_single_argument() -> None:
+    tree = {"a": mx.array(X), "b": (mx.array(X.T), mx.array(Y))}
+    mapped = mx.vmap(lambda t: (t["a"] * t["b"][0] * t["b"][1]).sum(), in_axes={"a": 0, "b": (1, None)})(tree)
+    np.testing.assert_allclose(np.array(mapped), (X * X * Y).sum(1), rtol=1e-6)
+
+
 def test_a_result_that_does_not_depend_on_the_mapped_axis() -> None:
     y = mx.array(Y)
     assert mx.vmap(lambda x: y * 2, out_axes=0)(mx.array(X)).shape == (2, 3)

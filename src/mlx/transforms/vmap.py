@@ -24,6 +24,7 @@ def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callab
         fun: a function of arrays, or trees of arrays.
         in_axes: the axis of each argument that is mapped over: an int for all, or a tuple with an entry for each
             argument, which is an int, None (the argument is the same for all) or a tree of these of its structure.
+            A dict is taken for the axes of a single argument.
         out_axes: where the mapped axis goes in the results, likewise.
 
     Returns:
@@ -61,6 +62,8 @@ class _Mapping:
 
     def placeholders(self, path: str, tree: Any, axes: Any) -> Any:
         """The arguments of one example: placeholders in place of the arrays that are mapped over."""
+        if len(tree) == 1 and isinstance(axes, dict):  # those of the only argument
+            axes = (axes,)
         filled = tuple(
             self._placeholder(f"{path}[{i}]", argument, axis)
             for i, (argument, axis) in enumerate(zip(tree, _children(path, axes, tree), strict=True))
