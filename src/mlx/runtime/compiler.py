@@ -113,7 +113,7 @@ class Compiled:
         self.scalar_values: tuple[Any, ...] | None = None
         self.scalar_vectors: list[Any] = []
         self.executable: Callable[..., Any] | None = None
-        self.outputs = [(node.shape, node.dtype) for node in plan.outputs]
+        self.outputs = [(node.size, node.dtype) for node in plan.outputs]
         self.donated: set[int] = set()
         self.missed = 0
         self.device = xla.device
@@ -137,7 +137,7 @@ class Compiled:
         return outputs
 
     def _choose_donations(self, plan: Plan, free: set[int]) -> None:
-        """Decide which leaves the executable may overwrite: free ones that have the shape of an output."""
+        """Decide which leaves the executable may overwrite: free ones that have the size of an output."""
         if self.executable is not None:
             self.missed = self.missed + 1 if len(free) > len(self.donated) else 0
             if self.missed != DONATIONS_MISSED:
@@ -145,7 +145,7 @@ class Compiled:
         wanted = Counter(self.outputs)
         donated = set()
         for position in sorted(free):
-            kind = plan.leaves[position].shape, plan.leaves[position].dtype
+            kind = plan.leaves[position].size, plan.leaves[position].dtype
             if wanted[kind] > 0:
                 wanted[kind] -= 1
                 donated.add(position)
@@ -189,9 +189,12 @@ class Compiled:
         """
         value = buffer.device
         if value is None:
-            if buffer.nbytes <= self.handed_over or (self.device.platform == "cpu" and _is_aligned(buffer.host)):
+            on_cpu = self.device.platform == "cpu"
+            if buffer.nbytes <= self.handed_over or (on_cpu and _is_aligned(buffer.host)):
                 return buffer.host
             value = buffer.device = xla.jax.device_put(buffer.host)
+            if on_cpu:  # NumPy can look at XLA's copy, so the other one need not stay
+                buffer.host = None
         elif gpu_is_available() and value.device != self.device:
             value = buffer.device = xla.jax.device_put(value, self.device)
         return value
