@@ -10,6 +10,11 @@ from mlx.ir.node import Node
 _serial = attrgetter("serial")
 
 
+def in_recorded_order(nodes: Iterable[Node]) -> list[Node]:
+    """Nodes in the order in which they were recorded, which is also an order of computation."""
+    return sorted(nodes, key=_serial)
+
+
 def ancestors(outputs: Iterable[Node], since: int = -1) -> list[Node]:
     """All nodes that `outputs` depend on, themselves included, in recorded order.
 
@@ -22,7 +27,7 @@ def ancestors(outputs: Iterable[Node], since: int = -1) -> list[Node]:
         if node.serial >= since and node not in found:
             found.add(node)
             stack.extend(node.inputs)
-    return sorted(found, key=_serial)
+    return in_recorded_order(found)
 
 
 def dependents(nodes: list[Node], sources: Iterable[Node]) -> list[Node]:

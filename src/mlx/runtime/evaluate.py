@@ -10,6 +10,7 @@ import numpy as np
 
 from mlx.ir.buffer import Buffer
 from mlx.ir.node import FIRST_LIMIT, Node, hooks, recorder
+from mlx.ir.walk import in_recorded_order
 from mlx.runtime import engine
 from mlx.runtime.compiler import Compiled, wait_for_all
 from mlx.runtime.devices import DeviceType, default_device
@@ -80,7 +81,7 @@ def _run(plan: Plan) -> None:
 def _put_back(nodes: list[Node]) -> None:
     """Make nodes pending again that still have no value."""
     mine = recorder()
-    mine.pending = sorted(nodes + mine.pending, key=lambda node: node.serial)
+    mine.pending = in_recorded_order(nodes + mine.pending)
 
 
 def _program(plan: Plan) -> Interpreted | Compiled:

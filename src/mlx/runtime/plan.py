@@ -14,7 +14,7 @@ from sys import getrefcount
 
 from mlx.ir.node import Node, recorder
 from mlx.ir.primitive import PLACEHOLDER, SCALAR
-from mlx.ir.walk import ancestors
+from mlx.ir.walk import ancestors, in_recorded_order
 
 # Python numbers that rules simplify on stay constants of the program; all others are operands of it.
 STATIC_SCALARS = (0, 1, -1)
@@ -173,14 +173,10 @@ def _plan(roots: list[Node] | None, among_placeholders: bool = False) -> Plan | 
     unknown = [leaf for leaf in plan.leaves if leaf.value is None]
     if unknown:
         plan.release()
-        mine.pending = _in_order(selected + mine.pending)
+        mine.pending = in_recorded_order(selected + mine.pending)
         _adopt_foreign([node for node in unknown if node.primitive is not PLACEHOLDER], mine.pending)
         return _plan(roots, among_placeholders=True)
     return plan
-
-
-def _in_order(nodes: list[Node]) -> list[Node]:
-    return sorted(nodes, key=lambda node: node.serial)
 
 
 def _forget_uses(nodes: list[Node]) -> None:
@@ -196,7 +192,7 @@ def _adopt_foreign(roots: list[Node], pending: list[Node]) -> None:
     missing = [root for root in roots if root not in known]
     if missing:
         pending.extend(node for node in ancestors(missing) if node.value is None and node not in known)
-        pending[:] = _in_order(pending)
+        pending[:] = in_recorded_order(pending)
 
 
 def _sweep(pending: list[Node]) -> tuple[list[Node], set[Node]]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from mlx.arrays.array import array, wrap
 from mlx.ir.node import Node
-from mlx.ir.primitive import Primitive, scalar_node
-from mlx.primitives.shape import broadcast
+from mlx.ir.primitive import Primitive
+from mlx.primitives.slicing import zeros
 from mlx.primitives.structure import PROJECT, cast
 from mlx.transforms.trees import leaves, map_plain
 from mlx.transforms.vmap import vmap
@@ -146,7 +146,7 @@ class _Custom(Primitive):
         if "vjp" not in call.rules:
             return [None if index < count else g[index - count] for index in wanted]
         arguments, results = node.inputs[:count], node.inputs[count:]
-        cotangents = [_zeros_like(x) if c is None else c for c, x in zip(g, results, strict=True)]
+        cotangents = [zeros(x.shape, x.dtype) if c is None else c for c, x in zip(g, results, strict=True)]
         returned = call.rules["vjp"](
             call.with_arrays(call.primals, arguments),
             call.with_arrays(call.outputs, cotangents),
@@ -159,7 +159,7 @@ class _Custom(Primitive):
 def _push(tangents: Sequence[Node | None], out: Node, inputs: Sequence[Node], call: _Call, count: int) -> Any:
     if "jvp" not in call.rules:
         return tangents[count:]
-    known = [_zeros_like(x) if t is None else t for t, x in zip(tangents[:count], inputs[:count], strict=True)]
+    known = [zeros(x.shape, x.dtype) if t is None else t for t, x in zip(tangents[:count], inputs[:count], strict=True)]
     returned = call.rules["jvp"](
         call.with_arrays(call.primals, inputs[:count]),
         call.filled(call.primals, [wrap(t) for t in known]),
@@ -195,7 +195,7 @@ def _batched_rules(call: _Call, dims: Sequence[int | None], out_dims: Sequence[i
 
     def cotangents(*of_one: Any) -> list[array]:
         pulled = call.checked("vjp", call.primals, call.rules["vjp"](*of_one), zero=True)
-        return [wrap(_zeros_like(x) if c is None else c) for c, x in zip(pulled, call.arguments, strict=True)]
+        return [wrap(zeros(x.shape, x.dtype) if c is None else c) for c, x in zip(pulled, call.arguments, strict=True)]
 
     def batched_vjp(primals: Any, given: Any, outputs: Any) -> Any:
         pulled = vmap(cotangents, in_axes=(axes, out_axes, out_axes))(primals, given, outputs)
@@ -207,10 +207,6 @@ def _batched_rules(call: _Call, dims: Sequence[int | None], out_dims: Sequence[i
     if "jvp" in call.rules:
         rules["jvp"] = vmap(call.rules["jvp"], in_axes=(axes, axes), out_axes=out_axes)
     return rules
-
-
-def _zeros_like(x: Node) -> Node:
-    return broadcast(scalar_node(0, x.dtype), x.shape)
 
 
 CUSTOM = _Custom(

@@ -11,6 +11,7 @@ from mlx.ir.node import Node, OpenTransform
 from mlx.ir.primitive import scalar_node
 from mlx.ir.walk import ancestors, dependents
 from mlx.primitives.shape import broadcast
+from mlx.primitives.slicing import zeros
 from mlx.primitives.structure import PROJECT, TRACER, cast
 from mlx.transforms.reverse import backward
 from mlx.transforms.value_and_grad import begin, checked_arrays, function_outputs, tracer_of
@@ -68,7 +69,7 @@ def jvp(
 def _zero_tangent(output: array) -> Node:
     """Zeros of the output's shape; of float32 for a truth value, with which tangents cannot be computed on."""
     dtype = float32 if output.dtype is bool_ else output.dtype
-    return broadcast(scalar_node(0, dtype), output.shape)
+    return zeros(output.shape, dtype)
 
 
 def push_forward(outputs: Sequence[Node], tracers: Sequence[Node], tangents: Sequence[Node]) -> list[Node | None]:
@@ -103,10 +104,7 @@ def _push_linear(node: Node, tangents: Tangents) -> Node | None:
     """
     primitive = node.primitive
     if primitive.arity is None:
-        filled = [
-            broadcast(scalar_node(0, x.dtype), x.shape) if t is None else t
-            for t, x in zip(tangents, node.inputs, strict=True)
-        ]
+        filled = [zeros(x.shape, x.dtype) if t is None else t for t, x in zip(tangents, node.inputs, strict=True)]
         return primitive(filled, *node.params)
     total = None
     for index in primitive.linear:

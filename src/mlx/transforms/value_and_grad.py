@@ -12,6 +12,7 @@ from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, OpenTransform, Shape, hooks, record, recorder
 from mlx.ir.primitive import scalar_node
 from mlx.primitives.shape import broadcast
+from mlx.primitives.slicing import zeros
 from mlx.primitives.structure import TRACER, cast
 from mlx.transforms.reverse import backward
 from mlx.transforms.trees import entries, is_container, leaves_with_paths, map_plain, rebuild_tuple
@@ -344,7 +345,7 @@ def tracer_of(x: array) -> array:
 
 def _gradient_leaf(product: Node | None, shape: Shape, dtype: Dtype) -> array:
     if product is None:
-        return wrap(broadcast(scalar_node(0, dtype), shape))
+        return wrap(zeros(shape, dtype))
     return wrap(cast(product, dtype))
 
 

@@ -12,7 +12,7 @@ from mlx.ir.primitive import PLACEHOLDER, leaf
 from mlx.ir.walk import ancestors
 from mlx.primitives.shape import BROADCAST, move_axis
 from mlx.primitives.structure import PROJECT
-from mlx.transforms.trees import entries, is_container, rebuild_tuple
+from mlx.transforms.trees import entries, is_container, leaves, rebuild_tuple
 
 Batched = tuple[Any, Any]  # a node and its batch axis; for a node with many outputs, the sequence of their axes
 
@@ -108,7 +108,7 @@ class _Mapping:
     def replay(self, results: Any) -> None:
         """Compute the batched counterpart of everything that `results` need."""
         first = min(placeholder.serial for placeholder in self.batched)
-        outputs = [x._node for x in _arrays(results)]
+        outputs = [x._node for x in leaves(results) if isinstance(x, array)]
         for node in ancestors(outputs, since=first):
             if node not in self.batched and any(operand in self.batched for operand in node.inputs):
                 self.batched[node] = self._replayed(node)
@@ -168,9 +168,3 @@ def _children(path: str, axes: Any, tree: Any) -> Sequence[Any]:
     raise ValueError(
         f"[vmap] The structure of {path} does not match: {axes!r} for a {type(tree).__name__} of {len(tree)}."
     )
-
-
-def _arrays(tree: Any) -> list[array]:
-    if is_container(tree):
-        return [x for _, child in entries(tree) for x in _arrays(child)]
-    return [tree] if isinstance(tree, array) else []
