@@ -27,6 +27,9 @@ from mlx.runtime.devices import *
 from mlx.runtime.engine import engine as engine
 from mlx.runtime.memory import *
 from mlx.transforms.checkpoint import checkpoint as checkpoint
+from mlx.transforms.compile import compile as compile
+from mlx.transforms.compile import disable_compile as disable_compile
+from mlx.transforms.compile import enable_compile as enable_compile
 from mlx.transforms.custom_function import custom_function as custom_function
 from mlx.transforms.forward import jvp as jvp
 from mlx.transforms.value_and_grad import grad as grad

@@ -21,7 +21,7 @@ from mlx.ops.random import (
     truncated_normal,
     uniform,
 )
-from mlx.ops.random_state import key, seed, set_state, split, thread_state
+from mlx.ops.random_state import key, random_state, seed, set_state, split
 
 state: list[array]
 
@@ -34,7 +34,7 @@ class _RandomModule(ModuleType):
 
     @property
     def state(self) -> list[array]:
-        return thread_state()
+        return random_state
 
     @state.setter
     def state(self, value: Any) -> None:

@@ -16,10 +16,11 @@ from mlx.ir.dtypes import Dtype
 
 if TYPE_CHECKING:
     from mlx.ir.primitive import Primitive
+    from mlx.ir.trace import Call
 
 Shape = tuple[int, ...]
 
-_next_serial = itertools.count().__next__
+next_serial = itertools.count().__next__
 _new = object.__new__
 
 
@@ -71,9 +72,10 @@ class Node:
 
 
 class Recorder:
-    """What one thread has recorded and not yet evaluated, and the transforms that are open in it."""
+    """What one thread has recorded and not yet evaluated, calls that it has not run, and the transforms open in it."""
 
     __slots__ = (
+        "calls",
         "evaluated_inside",
         "first_open_serial",
         "limit",
@@ -84,6 +86,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.pending: list[Node] = []
+        self.calls: list[Call] = []
         self.limit = FIRST_LIMIT
         self.retained_bytes = 0
         self.open_transforms = 0
@@ -111,6 +114,8 @@ class Hooks:
 
     evaluate: Callable[[list[Node]], None]
     evaluate_held: Callable[[], None]
+    run_call: Callable[[Call], None]
+    run_calls: Callable[[], None]
     sweep: Callable[[], None]
     synchronize: Callable[[], None]
 
@@ -131,7 +136,7 @@ def record(
     node.params = params
     node.shape = shape
     node.dtype = dtype
-    node.serial = _next_serial()
+    node.serial = next_serial()
     node.value = None
     node.index = -1
     node.uses = 0
@@ -153,7 +158,7 @@ def leaf(primitive: Primitive, params: tuple[Hashable, ...], shape: Shape, dtype
     node.params = params
     node.shape = shape
     node.dtype = dtype
-    node.serial = _next_serial()
+    node.serial = next_serial()
     node.value = value
     node.index = -1
     node.uses = 0
@@ -175,7 +180,7 @@ class OpenTransform:
     def __enter__(self) -> OpenTransform:
         mine = recorder()
         if mine.open_transforms == 0:
-            mine.first_open_serial = _next_serial()
+            mine.first_open_serial = next_serial()
         mine.open_transforms += 1
         return self
 

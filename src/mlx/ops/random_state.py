@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,33 @@ _thread = _Thread()
 def thread_state() -> list[array]:
     """The list whose one element is the key that this thread's next draw splits."""
     return _thread.state
+
+
+class RandomState(list[array]):
+    """The state of whichever thread looks at it: one list for all threads, so that it can be captured once."""
+
+    def __len__(self) -> int:
+        return len(_thread.state)
+
+    def __iter__(self) -> Iterator[array]:
+        return iter(_thread.state)
+
+    def __getitem__(self, index: Any) -> Any:
+        return _thread.state[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        _thread.state[index] = value
+
+    def __eq__(self, other: object) -> bool:
+        return _thread.state == other
+
+    def __repr__(self) -> str:
+        return repr(_thread.state)
+
+    __hash__ = None
+
+
+random_state = RandomState()
 
 
 def set_state(value: Sequence[array]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from mlx.ir.buffer import Buffer
 from mlx.ir.node import Node
 from mlx.runtime.devices import DeviceType, default_device, gpu_is_available
-from mlx.runtime.plan import Plan
+from mlx.runtime.plan import Inputs, Plan
 
 DONATED = 65536  # bytes from which an input that nothing else holds gives its memory to an output
 DONATIONS_MISSED = 3  # runs that could have donated more than the executable takes, before it is compiled again
@@ -119,24 +119,24 @@ class Compiled:
         self.device = xla.device
         self.handed_over = HANDED_OVER_ON_CPU if xla.platform == "cpu" else HANDED_OVER
 
-    def run(self, plan: Plan) -> list[Any]:
-        """The device arrays of the plan's outputs, possibly still being computed."""
+    def run(self, inputs: Inputs) -> list[Any]:
+        """The device arrays of the program's outputs, possibly still being computed."""
         with xla.jax.enable_x64(True), xla.jax.default_device(self.device):
-            if plan.numbers != self.numbers:
-                self._adapt(plan.numbers)
-            free = plan.releasable(DONATED)
-            self._choose_donations(plan, free)
-            arguments = self._arguments(plan, free)
+            if inputs.numbers != self.numbers:
+                self._adapt(inputs.numbers)
+            free = inputs.releasable(DONATED)
+            self._choose_donations(inputs, free)
+            arguments = self._arguments(inputs, free)
             if self.executable is None:
                 self.executable = self._compile(arguments)
             outputs = self.executable(*arguments)
         for position in self.donated & free:
-            buffer = plan.leaves[position].value
+            buffer = inputs.leaves[position].value
             if buffer is not None and buffer.host is None:
                 buffer.give_up()
         return outputs
 
-    def _choose_donations(self, plan: Plan, free: set[int]) -> None:
+    def _choose_donations(self, inputs: Inputs, free: set[int]) -> None:
         """Decide which leaves the executable may overwrite: free ones that have the size of an output."""
         if self.executable is not None:
             self.missed = self.missed + 1 if len(free) > len(self.donated) else 0
@@ -145,7 +145,7 @@ class Compiled:
         wanted = Counter(self.outputs)
         donated = set()
         for position in sorted(free):
-            kind = plan.leaves[position].size, plan.leaves[position].dtype
+            kind = inputs.leaves[position].size, inputs.leaves[position].dtype
             if wanted[kind] > 0:
                 wanted[kind] -= 1
                 donated.add(position)
@@ -161,23 +161,23 @@ class Compiled:
             self.varying = sorted([*self.varying, *new])
             self.executable = None
 
-    def _arguments(self, plan: Plan, free: set[int]) -> list[Any]:
-        values = tuple([node.params[0] for node in plan.scalars])
+    def _arguments(self, inputs: Inputs, free: set[int]) -> list[Any]:
+        values = tuple([node.params[0] for node in inputs.scalars])
         if values != self.scalar_values or any(value != value for value in values):
             self.scalar_values = values
-            hosts = [node.value.numpy() for node in plan.scalars]  # type: ignore[union-attr]
+            hosts = [node.value.numpy() for node in inputs.scalars]  # type: ignore[union-attr]
             self.scalar_vectors = [
                 xla.jax.device_put(np.array([hosts[i] for i in members], dtype=dtype.numpy))
                 for dtype, members, _ in self.scalar_groups
             ]
         arguments = list(self.scalar_vectors)
         if self.varying:
-            flat = [number for i in self.varying for number in plan.numbers[i]]  # type: ignore[attr-defined]
+            flat = [number for i in self.varying for number in inputs.numbers[i]]  # type: ignore[attr-defined]
             arguments.append(np.array(flat, dtype=np.int32))
         first = len(arguments)
-        arguments.extend([self._device_value(node.value) for node in plan.leaves])  # type: ignore[arg-type]
+        arguments.extend([self._device_value(node.value) for node in inputs.leaves])  # type: ignore[arg-type]
         for position in self.donated:  # what somebody still holds, or sees through NumPy, is not overwritten
-            buffer = plan.leaves[position].value
+            buffer = inputs.leaves[position].value
             if position not in free or buffer.host is not None:  # type: ignore[union-attr]
                 arguments[first + position] = xla.jnp.array(arguments[first + position], copy=True)
         return arguments

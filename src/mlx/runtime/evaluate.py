@@ -10,8 +10,10 @@ import numpy as np
 
 from mlx.ir.buffer import Buffer
 from mlx.ir.node import FIRST_LIMIT, Node, hooks, recorder
+from mlx.ir.trace import Call
 from mlx.ir.walk import in_recorded_order
 from mlx.runtime import engine
+from mlx.runtime.calls import is_awaited, program_of
 from mlx.runtime.compiler import Compiled, wait_for_all
 from mlx.runtime.devices import DeviceType, default_device
 from mlx.runtime.interpreter import Interpreted
@@ -26,6 +28,7 @@ _programs: dict[tuple[str | None, DeviceType, Hashable], Interpreted | Compiled]
 def evaluate(nodes: list[Node]) -> None:
     """Compute the values of `nodes`, and of held pending nodes that share unevaluated ancestors with them."""
     with _lock:
+        run_calls()
         plan = plan_for(nodes)
         if plan is not None:
             _run(plan)
@@ -34,6 +37,7 @@ def evaluate(nodes: list[Node]) -> None:
 def evaluate_held() -> None:
     """Compute all that this thread has pending and something still holds."""
     with _lock:
+        run_calls()
         plan = plan_everything_held()
         if plan is not None:
             _run(plan)
@@ -51,6 +55,7 @@ def sweep() -> None:
             drop_dead()
             mine.retained_bytes = 0
         else:
+            run_calls()
             plan = plan_recurring()
             if plan is not None:
                 _run(plan)
@@ -61,6 +66,36 @@ def forget_dead() -> None:
     """Let go of what this thread recorded and nothing needs any more, with the memory that only it still held."""
     with _lock:
         drop_dead()
+
+
+def run_calls() -> None:
+    """Run the calls that this thread made and that something still waits for."""
+    with _lock:
+        mine = recorder()
+        while mine.calls:
+            call = mine.calls.pop(0)
+            try:
+                run_call(call)
+            except BaseException:
+                if call.results:
+                    mine.calls.insert(0, call)
+                raise
+
+
+def run_call(call: Call) -> None:
+    """Compute the results of a call, unless they are there or nobody waits for them."""
+    with _lock:
+        if is_awaited(call):
+            unknown = [node for node in call.leaves if node.value is None]
+            if unknown:
+                evaluate(unknown)
+                unknown.clear()
+            values = program_of(call.trace).run(call.leaves)
+            for node, value in zip(call.results, values, strict=True):
+                _keep(node, value)
+        for node in call.results:
+            node.params = ()
+        call.leaves, call.results = [], []
 
 
 def _run(plan: Plan) -> None:
@@ -98,17 +133,23 @@ def _store(plan: Plan, values: list[Any]) -> None:
     mine = recorder()
     first_open = mine.first_open_serial if mine.open_transforms else None
     for node, value in zip(plan.outputs, values, strict=True):
-        if isinstance(value, np.ndarray):
-            node.value = Buffer(value, None, value.nbytes)
-        else:
-            node.value = Buffer(None, value, node.nbytes)
+        _keep(node, value)
         if first_open is not None and node.serial >= first_open:
             mine.evaluated_inside.append(node)
         else:
             node.inputs = ()
 
 
+def _keep(node: Node, value: Any) -> None:
+    if isinstance(value, np.ndarray):
+        node.value = Buffer(value, None, value.nbytes)
+    else:
+        node.value = Buffer(None, value, node.nbytes)
+
+
 hooks.evaluate = evaluate
 hooks.evaluate_held = evaluate_held
+hooks.run_call = run_call
+hooks.run_calls = run_calls
 hooks.sweep = sweep
 hooks.synchronize = wait_for_all

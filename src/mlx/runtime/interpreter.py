@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlx.ir.node import Node
-from mlx.runtime.plan import Plan
+from mlx.runtime.plan import Inputs, Plan
 
 Array = np.ndarray[Any, Any]
 
@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 class Interpreted:
     """How to run one program on NumPy: the kernel and the operands of every step, and what it is the last to use."""
 
-    __slots__ = ("steps",)
+    __slots__ = ("constants", "leaf_numbers", "outputs", "scalar_numbers", "size", "steps")
 
     def __init__(self, plan: Plan) -> None:
         last_use: dict[int, int] = {}
@@ -33,24 +33,32 @@ class Interpreted:
             (_kernel(node), indices, node.index, tuple(gone))
             for node, indices, gone in zip(plan.nodes, operands, dead, strict=True)
         ]
+        self.size = plan.size
+        self.leaf_numbers = plan.leaf_numbers
+        self.scalar_numbers = [node.index for node in plan.scalars]
+        self.constants = [(node.index, node.value.numpy()) for node in plan.constants]  # type: ignore[union-attr]
+        self.outputs = [(node.index, node.dtype.numpy) for node in plan.outputs]
 
-    def run(self, plan: Plan) -> list[Array]:
-        """The values of the plan's outputs, as C-contiguous arrays."""
-        values: list[Any] = [None] * plan.size
-        for nodes in (plan.leaves, plan.scalars, plan.constants):
-            for node in nodes:
-                values[node.index] = node.value.numpy()  # type: ignore[union-attr]
+    def run(self, inputs: Inputs) -> list[Array]:
+        """The values of the program's outputs, as C-contiguous arrays."""
+        values: list[Any] = [None] * self.size
+        for number, host in self.constants:
+            values[number] = host
+        for number, node in zip(self.leaf_numbers, inputs.leaves, strict=True):
+            values[number] = node.value.numpy()  # type: ignore[union-attr]
+        for number, node in zip(self.scalar_numbers, inputs.scalars, strict=True):
+            values[number] = node.value.numpy()  # type: ignore[union-attr]
         with np.errstate(all="ignore"):
-            for node, (kernel, operands, number, dead) in zip(plan.nodes, self.steps, strict=True):
-                values[number] = kernel(*[values[index] for index in operands], *node.params)
+            for params, (kernel, operands, number, dead) in zip(inputs.params, self.steps, strict=True):
+                values[number] = kernel(*[values[index] for index in operands], *params)
                 for index in dead:
                     values[index] = None
-        return [_settled(values[node.index], node) for node in plan.outputs]
+        return [_settled(values[number], dtype) for number, dtype in self.outputs]
 
 
-def _settled(value: Any, node: Node) -> Array:
+def _settled(value: Any, dtype: Any) -> Array:
     """An output as an array of its own: contiguous, and not a small part that would keep a large array alive."""
-    value = np.asarray(value, dtype=node.dtype.numpy)
+    value = np.asarray(value, dtype=dtype)
     if not value.flags.c_contiguous or (value.base is not None and _is_small_part(value)):
         return value.copy(order="C")
     return value

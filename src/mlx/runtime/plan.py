@@ -9,15 +9,32 @@ told by reference counts: those are the outputs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from sys import getrefcount
+from typing import Protocol
 
-from mlx.ir.node import Node, recorder
-from mlx.ir.primitive import PLACEHOLDER, SCALAR
+from mlx.ir.node import Node, hooks, recorder
+from mlx.ir.primitive import PLACEHOLDER, SCALAR, Leaf
+from mlx.ir.trace import RESULT, Trace
 from mlx.ir.walk import ancestors, in_recorded_order
 
 # Python numbers that rules simplify on stay constants of the program; all others are operands of it.
 STATIC_SCALARS = (0, 1, -1)
+
+
+class Inputs(Protocol):
+    """What a program is run on: leaves and Python numbers in the order of its plan, and the parameters of its steps."""
+
+    leaves: list[Node]
+    scalars: list[Node]
+    numbers: list[Hashable]
+
+    @property
+    def params(self) -> Iterable[tuple[Hashable, ...]]: ...
+
+    def releasable(self, least_bytes: int) -> set[int]:
+        """Positions of leaves of some size that nothing but these inputs holds: their memory can be used again."""
+        ...
 
 
 class Plan:
@@ -53,12 +70,19 @@ class Plan:
         self.size = 0
         self.key: Hashable = None
 
-    def enter_leaf(self, leaf: Node, number: int) -> Hashable:
-        """Enter a leaf under its number, and return what the key says of it."""
+    @property
+    def params(self) -> Iterable[tuple[Hashable, ...]]:
+        return [node.params for node in self.nodes]
+
+    def enter_leaf(self, leaf: Node, number: int, fixed: bool) -> Hashable:
+        """Enter a leaf under its number, and return what the key says of it. A fixed program has no numbers to vary."""
         if leaf.primitive is not SCALAR:
             self.leaves.append(leaf)
             self.leaf_numbers.append(number)
             return leaf.dtype, leaf.shape
+        if fixed:
+            self.constants.append(leaf)
+            return leaf.dtype, repr(leaf.params)  # as text, in which 0.0 is not -0.0 and nan is nan
         if _is_static(leaf.params[0]):  # type: ignore[arg-type]
             self.constants.append(leaf)
             return leaf.dtype, leaf.params, True
@@ -66,7 +90,6 @@ class Plan:
         return leaf.dtype
 
     def releasable(self, least_bytes: int) -> set[int]:
-        """Positions of leaves of some size that nothing but this plan holds: their memory can be used again."""
         positions = [
             position
             for position, node in enumerate(self.leaves)
@@ -83,7 +106,7 @@ class Plan:
         free = set()
         for position in positions:
             node = self.leaves[position]
-            if getrefcount(node) == _COUNT_WITHOUT_HOLDER + 2 + uses[node]:  # also in `leaves` and `uses`
+            if getrefcount(node) == COUNT_WITHOUT_HOLDER + 2 + uses[node]:  # also in `leaves` and `uses`
                 free.add(position)
         return free
 
@@ -169,12 +192,16 @@ def _plan(roots: list[Node] | None, among_placeholders: bool = False) -> Plan | 
     if not selected:
         return None
     selected.reverse()
-    plan = _number(selected, held)
+    plan = _number(selected, [node for node in selected if node in held and not node.primitive.many])
     unknown = [leaf for leaf in plan.leaves if leaf.value is None]
     if unknown:
         plan.release()
         mine.pending = in_recorded_order(selected + mine.pending)
-        _adopt_foreign([node for node in unknown if node.primitive is not PLACEHOLDER], mine.pending)
+        needed = set(ancestors(roots or ()))
+        for leaf in unknown:
+            if leaf.primitive is RESULT and leaf in needed:  # of a call that another thread made
+                hooks.run_call(leaf.params[0])  # type: ignore[arg-type]
+        _adopt_foreign([node for node in unknown if not isinstance(node.primitive, Leaf)], mine.pending)
         return _plan(roots, among_placeholders=True)
     return plan
 
@@ -205,7 +232,7 @@ def _sweep(pending: list[Node]) -> tuple[list[Node], set[Node]]:
     held: set[Node] = set()
     pop = pending.pop
     keep = alive.append
-    unheld = _COUNT_WITHOUT_HOLDER
+    unheld = COUNT_WITHOUT_HOLDER
     while pending:
         node = pop()
         if getrefcount(node) - node.uses != unheld:
@@ -250,17 +277,22 @@ def _select(alive: list[Node], held: set[Node], roots: list[Node] | None, blocke
 
 
 def _blocked(alive: list[Node]) -> set[Node]:
-    """Those nodes (given newest first) that depend on a placeholder."""
+    """Those nodes (given newest first) that depend on a placeholder, or on a call whose arguments come first."""
     blocked: set[Node] = set()
     for node in reversed(alive):
         for operand in node.inputs:
-            if operand.primitive is PLACEHOLDER or operand in blocked:
+            if operand in blocked or (operand.value is None and isinstance(operand.primitive, Leaf)):
                 blocked.add(node)
                 break
     return blocked
 
 
-def _number(nodes: list[Node], held: set[Node]) -> Plan:
+def plan_trace(trace: Trace) -> Plan:
+    """Plan the program of a trace. Python numbers and parameters are constants of it, since they never change."""
+    return _number(trace.nodes, trace.computed, fixed=True)
+
+
+def _number(nodes: list[Node], outputs: list[Node], fixed: bool = False) -> Plan:
     """Number nodes and leaves in order and write down the canonical key.
 
     The key is flat, which is quickest to write and to hash: a primitive, its static parameters, the numbers of its
@@ -273,7 +305,7 @@ def _number(nodes: list[Node], held: set[Node]) -> Plan:
     for node in nodes:
         primitive = node.primitive
         write(primitive)
-        if primitive.dynamic:
+        if primitive.dynamic and not fixed:
             plan.numbers.append(node.params[0])
             write(node.params[1:])
         else:
@@ -284,15 +316,14 @@ def _number(nodes: list[Node], held: set[Node]) -> Plan:
                 operand.uses = 0
                 index = operand.index = number
                 number += 1
-                write(plan.enter_leaf(operand, index))
+                write(plan.enter_leaf(operand, index, fixed))
             write(index)
         node.index = number
         node.uses = 0
-        if node in held and not primitive.many:
-            plan.outputs.append(node)
-            plan.output_numbers.append(number)
         number += 1
     plan.size = number
+    plan.outputs = outputs
+    plan.output_numbers = [node.index for node in outputs]
     write(None)  # or an output could be taken for an operand of the last step
     key.extend(plan.output_numbers)
     plan.key = tuple(key)
@@ -323,4 +354,4 @@ def _calibrate() -> int:
     return probe([object()])
 
 
-_COUNT_WITHOUT_HOLDER = _calibrate()
+COUNT_WITHOUT_HOLDER = _calibrate()

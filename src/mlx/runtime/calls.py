@@ -1,0 +1,89 @@
+"""Programs of traces, which calls of compiled and imported functions run. When they run is decided in `evaluate`."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from sys import getrefcount
+from typing import Any
+
+from mlx.ir.node import Node
+from mlx.ir.trace import Call, Trace
+from mlx.runtime import engine
+from mlx.runtime.compiler import Compiled
+from mlx.runtime.devices import default_device
+from mlx.runtime.interpreter import Interpreted
+from mlx.runtime.plan import COUNT_WITHOUT_HOLDER, plan_trace
+
+# Programs live as long as a trace that uses them. Some more are kept, for functions that are traced again.
+PROGRAMS_KEPT = 64
+
+_kept: OrderedDict[Hashable, Program] = OrderedDict()
+
+
+class Program:
+    """What runs a trace on an engine."""
+
+    __slots__ = ("_params", "_program")
+
+    def __init__(self, trace: Trace, key: Hashable) -> None:
+        plan = plan_trace(trace)
+        try:
+            known = _kept.get((key, plan.key))
+            if known is None:
+                self._program = Compiled(plan) if engine.choose(plan) == "xla" else Interpreted(plan)
+            else:
+                self._program = known._program
+        finally:
+            plan.release()
+        self._params = list(plan.params)
+        _kept[key, plan.key] = self
+        _kept.move_to_end((key, plan.key))
+        if len(_kept) > PROGRAMS_KEPT:
+            _kept.popitem(last=False)
+
+    def run(self, leaves: list[Node]) -> list[Any]:
+        """The values of the trace's computed nodes."""
+        return self._program.run(CallInputs(leaves, self._params))
+
+
+class CallInputs:
+    """What a call's program is run on. Parameters and Python numbers are constants of it."""
+
+    __slots__ = ("leaves", "params")
+
+    numbers: list[Hashable] = []  # noqa: RUF012  (never changed)
+    scalars: list[Node] = []  # noqa: RUF012
+
+    def __init__(self, leaves: list[Node], params: Iterable[tuple[Hashable, ...]]) -> None:
+        self.leaves = leaves
+        self.params = params
+
+    def releasable(self, least_bytes: int) -> set[int]:
+        free = set()
+        for position, node in enumerate(self.leaves):
+            # also in `leaves`
+            if node.value.nbytes >= least_bytes and getrefcount(node) == COUNT_WITHOUT_HOLDER + 1:  # type: ignore[union-attr]
+                free.add(position)
+        return free
+
+
+def program_of(trace: Trace) -> Program:
+    """The program of a trace on the default device, and on the engine that is asked for or worth it."""
+    key = engine.pinned(), default_device().type
+    program = trace.programs.get(key)
+    if program is None:
+        program = trace.programs[key] = Program(trace, key)
+    return program
+
+
+def is_awaited(call: Call) -> bool:
+    """Whether something holds a result of the call."""
+    results = call.results
+    position = len(results)
+    while position:
+        position -= 1
+        node = results[position]
+        if getrefcount(node) > COUNT_WITHOUT_HOLDER + 1:  # also in `results`
+            return True
+    return False

@@ -1,0 +1,204 @@
+"""`compile`: Python runs once for each signature of a function's arguments; every later call is one step."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from mlx.arrays.array import array
+from mlx.ir.node import Node, recorder
+from mlx.ops.random_state import RandomState, thread_state
+from mlx.transforms.tracing import Traced, filled, trace_function, write_back
+
+SIGNATURES_KEPT = 512  # traces of one function; the oldest goes first
+
+_CONSTANTS = (int, float, bool, str, type(None))
+
+
+class _Switch:
+    enabled = os.environ.get("MLX_DISABLE_COMPILE", "0").lower() in ("", "0", "false", "off")
+
+
+def disable_compile() -> None:
+    """Call the functions that `compile` made as they are, everywhere. MLX_DISABLE_COMPILE=1 does the same at the start.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.disable_compile()
+        >>> mx.compile(lambda x: x + 1)(mx.array(1)).item()
+        2
+        >>> mx.enable_compile()
+    """
+    _Switch.enabled = False
+
+
+def enable_compile() -> None:
+    """Undo `disable_compile` and MLX_DISABLE_COMPILE."""
+    _Switch.enabled = True
+
+
+def compile(
+    fun: Callable[..., Any], inputs: object | None = None, outputs: object | None = None, shapeless: bool = False
+) -> Callable[..., Any]:
+    """Make a function that runs `fun` in Python once for each signature and from then on runs the program it recorded.
+
+    The signature is the structure of the arguments, shapes and dtypes of their arrays, and their constants. What else
+    `fun` reads (globals, attributes, sizes of arrays as Python numbers) is constant from its first run on. Programs
+    that are small run on NumPy, others are compiled as a whole. Inside another transform the call is replayed, so it
+    can be differentiated and mapped.
+
+    Args:
+        fun: a function of trees (lists, tuples, dicts, modules) of arrays and constants (int, float, bool, str, None).
+            It returns a tree of arrays and any other objects, which come back as they are.
+        inputs: a tree of arrays that `fun` reads besides its arguments, such as `[model.state, mx.random.state]`. It is
+            looked at anew in every call; whether a module trains is part of the signature.
+        outputs: a tree of lists and dicts that `fun` changes; after every call they hold the new arrays. Arrays that
+            are in `inputs` too give their memory to the new ones.
+        shapeless: keep the program for arrays of other sizes with the same number of axes. It is recorded anew only
+            where a size decides what is to be done (for example whether an axis of one element is broadcast).
+
+    Returns:
+        A function of the same arguments, with name, documentation and signature of `fun`.
+
+    Raises:
+        TypeError: `fun` is not callable.
+        ValueError: an argument is no tree of arrays and constants; `fun` evaluates an array that depends on its
+            arguments; or it uses an argument's array that it did not get as its argument.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> @mx.compile
+        ... def gelu(x):
+        ...     return x * (1 + mx.erf(x / 2**0.5)) / 2
+        >>> gelu(mx.array([-1.0, 0.0, 1.0]))
+        array([-0.158655, 0, 0.841345], dtype=float32)
+    """
+    if not callable(fun):
+        raise TypeError(f"[compile] fun must be callable, got {type(fun).__name__}.")
+    compiled = _Compiled(fun, inputs, outputs, shapeless)
+
+    @functools.wraps(fun, updated=())
+    def compiled_fun(*args: Any, **kwargs: Any) -> Any:
+        return compiled(args, kwargs) if _Switch.enabled else fun(*args, **kwargs)
+
+    return compiled_fun
+
+
+class _Signature:
+    """What a call is given: the nodes of its arrays in order, and everything else as a key."""
+
+    __slots__ = ("key", "nodes")
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.key: list[Hashable] = []
+
+    def add(self, tree: Any) -> None:
+        """Enter an argument."""
+        kind = type(tree)
+        if kind is array:
+            node = tree._node
+            self.nodes.append(node)
+            self.key.append(node.dtype)
+            self.key.append(node.shape)
+        elif kind is float:  # by its bits, since 0.0 is not -0.0, and nan is nan
+            self.key.append(tree.hex())
+        elif kind in _CONSTANTS:
+            self.key.append(kind)
+            self.key.append(tree)
+        elif isinstance(tree, dict):
+            self._open(kind, tree)
+            if kind is not dict:
+                self.key.extend(x for x in vars(tree).values() if isinstance(x, Hashable))
+            for name, child in tree.items():
+                self.key.append(name)
+                self.add(child)
+        elif isinstance(tree, list | tuple):
+            self._open(kind, tree)
+            for child in thread_state() if kind is RandomState else tree:
+                self.add(child)
+        elif isinstance(tree, _CONSTANTS):  # a subclass, such as the members of an enumeration
+            self.key.append(kind)
+            self.key.append(tree)
+        else:
+            raise ValueError(
+                "[compile] Function arguments must be trees of arrays or constants (floats, ints, strings, or None), "
+                f"but received type {kind.__name__}. Capture it in the function instead."
+            )
+
+    def add_captured(self, tree: Any) -> None:
+        """Enter captured state, of which other leaves than arrays and constants are passed over."""
+        kind = type(tree)
+        if kind is array:
+            node = tree._node
+            self.nodes.append(node)
+            self.key.append(node.dtype)
+            self.key.append(node.shape)
+        elif isinstance(tree, dict):
+            self._open(kind, tree)
+            if kind is not dict:
+                self.key.append(getattr(tree, "training", None))
+            for name, child in tree.items():
+                self.key.append(name)
+                self.add_captured(child)
+        elif isinstance(tree, list | tuple):
+            self._open(kind, tree)
+            for child in thread_state() if kind is RandomState else tree:
+                self.add_captured(child)
+        elif kind in _CONSTANTS:
+            self.add(tree)
+
+    def _open(self, kind: type, tree: Any) -> None:
+        self.key.append(kind)
+        self.key.append(len(tree))
+
+
+class _Compiled:
+    """A function with the traces made of it, by signature."""
+
+    def __init__(self, fun: Callable[..., Any], inputs: Any, outputs: Any, shapeless: bool) -> None:
+        self.fun = fun
+        self.inputs = inputs
+        self.outputs = outputs
+        self.shapeless = shapeless
+        self.traces: dict[tuple[Hashable, ...], Traced] = {}
+        self.lock = threading.RLock()  # a trace fills captured state with placeholders
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        signature = _Signature()
+        signature.add(args)
+        if kwargs:
+            signature.add(kwargs)
+        if self.inputs is not None:
+            signature.add_captured(self.inputs)
+        key = tuple(signature.key)
+        traced = self.traces.get(key)
+        if traced is None:
+            traced = self._traced(key, args, kwargs)
+        if recorder().open_transforms:
+            nodes = traced.trace.replay(signature.nodes)
+        else:
+            nodes = traced.trace.call(signature.nodes)
+        if self.outputs is not None:
+            write_back(self.outputs, traced.state, nodes)
+        return filled(traced.result, nodes)
+
+    def _traced(self, key: tuple[Hashable, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
+        with self.lock:
+            traced = trace_function("compile", self.fun, args, kwargs, self.inputs, self.outputs)
+            if not _depends_on_open_transform(traced):
+                if len(self.traces) >= SIGNATURES_KEPT:
+                    del self.traces[next(iter(self.traces))]
+                self.traces[key] = traced
+            return traced
+
+
+def _depends_on_open_transform(traced: Traced) -> bool:
+    """Whether the function captured what an open transform follows: then its program is another one the next time."""
+    mine = recorder()
+    return mine.open_transforms > 0 and any(
+        node.value is None and node.serial >= mine.first_open_serial for node in traced.trace.captured
+    )
