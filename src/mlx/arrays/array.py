@@ -7,6 +7,7 @@ files of their own beside this one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from mlx.arrays.operators import (
 )
 from mlx.ir.dtypes import Dtype, bool_
 from mlx.ir.node import Node, Shape, hooks, record
+from mlx.ir.sizes import open_sizes, plain
 from mlx.primitives import arithmetic
 
 Axes = int | Sequence[int] | None
@@ -78,7 +80,8 @@ class array:
     @property
     def shape(self) -> Shape:
         """The extents of the axes."""
-        return self._node.shape
+        shape = self._node.shape
+        return plain(shape) if open_sizes else shape
 
     @property
     def dtype(self) -> Dtype:
@@ -93,7 +96,7 @@ class array:
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self._node.size
+        return prod(self.shape)
 
     @property
     def itemsize(self) -> int:
@@ -103,7 +106,7 @@ class array:
     @property
     def nbytes(self) -> int:
         """Bytes of all elements."""
-        return self._node.nbytes
+        return prod(self.shape) * self._node.dtype.size
 
     @property
     def T(self) -> array:
@@ -133,7 +136,7 @@ class array:
     def __len__(self) -> int:
         if not self._node.shape:
             raise TypeError("len() 0-dimensional array.")
-        return self._node.shape[0]
+        return self.shape[0]
 
     def __iter__(self) -> Iterator[array]:
         if not self._node.shape:

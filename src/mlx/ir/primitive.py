@@ -27,6 +27,7 @@ import numpy as np
 from mlx.ir.buffer import Buffer
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape, leaf, record
+from mlx.ir.sizes import Size
 
 Params = tuple[Hashable, ...]
 Rule = Callable[..., Any]
@@ -147,6 +148,8 @@ def data_node(host: np.ndarray[Any, Any], dtype: Dtype) -> Node:
 
 def scalar_node(value: complex, dtype: Dtype) -> Node:
     """A node of shape () for a Python number. Equal numbers share one, since programs repeat them every step."""
+    if type(value) is Size:
+        return leaf(SCALAR, (value,), (), dtype, Buffer(np.array(value.plain(), dtype.numpy), None, 0))
     shared = value or type(value) is int or _is_positive_zero(value)
     if shared:
         node = _scalars.get((value, dtype))

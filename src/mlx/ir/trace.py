@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlx.ir.dtypes import Dtype
-from mlx.ir.node import Node, Shape, hooks, leaf, record, recorder
-from mlx.ir.primitive import PLACEHOLDER, SCALAR, Leaf
+from mlx.ir.node import Node, OpenTransform, Shape, hooks, leaf, next_serial, record, recorder
+from mlx.ir.primitive import PLACEHOLDER, SCALAR, Leaf, scalar_node
+from mlx.ir.sizes import Sizes, depends_on_sizes, resolved
 from mlx.ir.walk import in_recorded_order
 
 RESULT = Leaf("result")  # an output of a call, whose value comes when the call is run; params are (call,) until then
@@ -104,3 +105,53 @@ def _recorded(outputs: Sequence[Node], since: int) -> list[Node]:
             found.add(node)
             stack.extend(node.inputs)
     return in_recorded_order(found)
+
+
+def set_apart(trace: Trace, since: int) -> None:
+    """Take the trace, and what depends on its inputs, from what this thread recorded and has pending.
+
+    `since` is the serial number from which on the trace was recorded.
+    """
+    mine = recorder()
+    dropped = {*trace.inputs, *trace.nodes}
+    kept = []
+    for node in mine.pending:
+        if node.serial >= since:
+            if not dropped.isdisjoint(node.inputs):
+                dropped.add(node)
+            if node in dropped:
+                continue
+        kept.append(node)
+    mine.pending[:] = kept
+
+
+def specialised(trace: Trace, sizes: Sizes, shapes: Sequence[Shape]) -> Trace | None:
+    """A trace for arguments of other shapes, made from one whose placeholders have sizes for extents.
+
+    Returns None where decisions that were taken on the sizes come out differently for these.
+
+    Raises:
+        ValueError: the program does not work on these shapes.
+    """
+    values = sizes.values(shapes)
+    if values is None:
+        return None
+    since = next_serial()
+    with OpenTransform():
+        inputs = [
+            leaf(PLACEHOLDER, x.params, shape, x.dtype, None) for x, shape in zip(trace.inputs, shapes, strict=True)
+        ]
+        new: dict[Node, Node] = dict(zip(trace.inputs, inputs, strict=True))
+
+        def counterpart(node: Node) -> Node:
+            if node.primitive is SCALAR and node not in new and depends_on_sizes(node.params):
+                new[node] = scalar_node(resolved(node.params[0], values), node.dtype)
+            return new.get(node, node)
+
+        for node in trace.nodes:
+            operands = tuple([counterpart(operand) for operand in node.inputs])
+            params = resolved(node.params, values)
+            new[node] = record(node.primitive, operands, params, *node.primitive.infer(operands, params))
+        special = Trace(inputs, [counterpart(output) for output in trace.outputs], since)
+        set_apart(special, since)
+    return special

@@ -16,9 +16,10 @@ import numpy as np
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape, record
 from mlx.ir.primitive import Primitive
+from mlx.ir.sizes import broadcast_extent, open_sizes
 from mlx.primitives.arithmetic import MULTIPLY
 from mlx.primitives.elementwise import conjugate
-from mlx.primitives.shape import RESHAPE, TRANSPOSE, Dims, reshape, transpose
+from mlx.primitives.shape import BROADCAST, RESHAPE, TRANSPOSE, Dims, reshape, transpose
 
 Axes = tuple[int, ...]
 Labels = tuple[int, ...]
@@ -74,7 +75,11 @@ def contract(a: Node, b: Node, a_labels: Labels, b_labels: Labels, out_labels: L
     """
     a, a_labels = _behind_transposes(a, a_labels)
     b, b_labels = _behind_transposes(b, b_labels)
-    pattern = _pattern(a.shape, a_labels, b.shape, b_labels, out_labels)
+    if open_sizes:
+        a, b = _broadcast_together(a, a_labels, b, b_labels, out_labels)
+        pattern = _pattern.__wrapped__(a.shape, a_labels, b.shape, b_labels, out_labels)
+    else:
+        pattern = _pattern(a.shape, a_labels, b.shape, b_labels, out_labels)
     if pattern.a_shape is not None:
         a = RESHAPE(a, pattern.a_shape)
     if pattern.b_shape is not None:
@@ -121,8 +126,8 @@ def _pattern(a_shape: Shape, a_labels: Labels, b_shape: Shape, b_labels: Labels,
     """Choose the contraction. An axis that is broadcast becomes a free axis of the other operand alone."""
     a = dict(zip(a_labels, a_shape, strict=True))
     b = dict(zip(b_labels, b_shape, strict=True))
-    kept_a = {x: extent for x, extent in a.items() if not (extent == 1 and x in b and x in out)}
-    kept_b = {x: extent for x, extent in b.items() if not (extent == 1 and x in kept_a and x in out)}
+    kept_a = {x: extent for x, extent in a.items() if not (x in b and x in out and extent == 1)}
+    kept_b = {x: extent for x, extent in b.items() if not (x in kept_a and x in out and extent == 1)}
     contracted = [x for x in kept_a if x in kept_b and x not in out]
     batch = [x for x in out if x in kept_a and x in kept_b]
     free_a = [x for x in kept_a if x not in kept_b]
@@ -146,6 +151,25 @@ def _pattern(a_shape: Shape, a_labels: Labels, b_shape: Shape, b_labels: Labels,
         shape=tuple(extents[x] for x in order),
         axes=None if order == out else tuple(order.index(x) for x in out),
     )
+
+
+def _broadcast_together(a: Node, a_labels: Labels, b: Node, b_labels: Labels, out_labels: Labels) -> tuple[Node, Node]:
+    """The operands with the same extents where they share a label of the output.
+
+    While a shapeless trace is recorded it is not known which of them is to be broadcast.
+    """
+    extents = dict(zip(b_labels, b.shape, strict=True))
+    for label, extent in zip(a_labels, a.shape, strict=True):
+        if label in extents and label in out_labels:
+            extents[label] = broadcast_extent(extent, extents[label])
+    shared = [label for label in a_labels if label in b_labels and label in out_labels]
+    return _with_extents(a, a_labels, extents, shared), _with_extents(b, b_labels, extents, shared)
+
+
+def _with_extents(x: Node, labels: Labels, extents: dict[int, int], shared: list[int]) -> Node:
+    shape = tuple(extents[label] if label in shared else extent for label, extent in zip(labels, x.shape, strict=True))
+    same = all(wanted is extent for wanted, extent in zip(shape, x.shape, strict=True))
+    return x if same else BROADCAST(x, shape)
 
 
 def _outer(a: Node, a_labels: Labels, b: Node, b_labels: Labels, out_labels: Labels) -> Node:

@@ -10,10 +10,12 @@ from typing import Any
 
 from mlx.arrays.array import array
 from mlx.ir.node import Node, recorder
+from mlx.ir.sizes import Size
 from mlx.ops.random_state import RandomState, thread_state
 from mlx.transforms.tracing import Traced, filled, trace_function, write_back
 
 SIGNATURES_KEPT = 512  # traces of one function; the oldest goes first
+VARIANTS_KEPT = 16  # shapeless traces for one signature, which differ in what sizes decided
 
 _CONSTANTS = (int, float, bool, str, type(None))
 
@@ -102,8 +104,7 @@ class _Signature:
         if kind is array:
             node = tree._node
             self.nodes.append(node)
-            self.key.append(node.dtype)
-            self.key.append(node.shape)
+            self.key.append((node.shape, node.dtype))
         elif kind is float:  # by its bits, since 0.0 is not -0.0, and nan is nan
             self.key.append(tree.hex())
         elif kind in _CONSTANTS:
@@ -135,8 +136,7 @@ class _Signature:
         if kind is array:
             node = tree._node
             self.nodes.append(node)
-            self.key.append(node.dtype)
-            self.key.append(node.shape)
+            self.key.append((node.shape, node.dtype))
         elif isinstance(tree, dict):
             self._open(kind, tree)
             if kind is not dict:
@@ -150,6 +150,16 @@ class _Signature:
                 self.add_captured(child)
         elif kind in _CONSTANTS:
             self.add(tree)
+
+    @property
+    def has_sizes(self) -> bool:
+        """Whether an argument comes from a shapeless trace that is being recorded."""
+        return any(type(extent) is Size for node in self.nodes for extent in node.shape)
+
+    def without_sizes(self) -> tuple[Hashable, ...]:
+        """The key with numbers of axes in place of shapes."""
+        pairs = {(node.shape, node.dtype): (node.ndim, node.dtype) for node in self.nodes}
+        return tuple([pairs.get(entry, entry) if type(entry) is tuple else entry for entry in self.key])
 
     def _open(self, kind: type, tree: Any) -> None:
         self.key.append(kind)
@@ -165,6 +175,7 @@ class _Compiled:
         self.outputs = outputs
         self.shapeless = shapeless
         self.traces: dict[tuple[Hashable, ...], Traced] = {}
+        self.shapeless_traces: dict[tuple[Hashable, ...], list[Traced]] = {}
         self.lock = threading.RLock()  # a trace fills captured state with placeholders
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -177,7 +188,8 @@ class _Compiled:
         key = tuple(signature.key)
         traced = self.traces.get(key)
         if traced is None:
-            traced = self._traced(key, args, kwargs)
+            with self.lock:
+                traced = self._new(key, signature, args, kwargs)
         if recorder().open_transforms:
             nodes = traced.trace.replay(signature.nodes)
         else:
@@ -186,14 +198,40 @@ class _Compiled:
             write_back(self.outputs, traced.state, nodes)
         return filled(traced.result, nodes)
 
-    def _traced(self, key: tuple[Hashable, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
-        with self.lock:
+    def _new(
+        self, key: tuple[Hashable, ...], signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Traced:
+        """The trace for a signature that has not been called before."""
+        cached = not signature.has_sizes
+        if self.shapeless and cached:
+            traced = self._of_any_size(signature, args, kwargs)
+        else:
             traced = trace_function("compile", self.fun, args, kwargs, self.inputs, self.outputs)
-            if not _depends_on_open_transform(traced):
-                if len(self.traces) >= SIGNATURES_KEPT:
-                    del self.traces[next(iter(self.traces))]
-                self.traces[key] = traced
-            return traced
+        if cached and not _depends_on_open_transform(traced):
+            _keep(self.traces, key, traced)
+        return traced
+
+    def _of_any_size(self, signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
+        """The trace for a signature, made from one that was recorded for other sizes where that serves."""
+        key = signature.without_sizes()
+        shapes = [node.shape for node in signature.nodes]
+        for known in self.shapeless_traces.get(key, ()):
+            special = known.specialised(shapes)
+            if special is not None:
+                return special
+        traced = trace_function("compile", self.fun, args, kwargs, self.inputs, self.outputs, shapeless=True)
+        if not _depends_on_open_transform(traced):
+            _keep(self.shapeless_traces, key, [traced, *self.shapeless_traces.get(key, ())][:VARIANTS_KEPT])
+        special = traced.specialised(shapes)
+        assert special is not None
+        return special
+
+
+def _keep(kept: dict[tuple[Hashable, ...], Any], key: tuple[Hashable, ...], value: Any) -> None:
+    """Enter what was made for a signature; the oldest goes where there are too many."""
+    if len(kept) >= SIGNATURES_KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def _depends_on_open_transform(traced: Traced) -> bool:

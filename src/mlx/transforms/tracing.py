@@ -7,11 +7,13 @@ function returns and leaves in captured state is kept as templates, to be filled
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from mlx.arrays.array import array, wrap
-from mlx.ir.node import Node, OpenTransform, next_serial, recorder
-from mlx.ir.trace import Trace, placeholder
+from mlx.ir.node import Node, OpenTransform, Shape, next_serial, recorder
+from mlx.ir.sizes import Sizes
+from mlx.ir.trace import Trace, placeholder, set_apart, specialised
 from mlx.ir.walk import ancestors
 from mlx.ops.random_state import RandomState, thread_state
 from mlx.transforms.trees import entries, is_container, rebuild_tuple
@@ -27,14 +29,24 @@ class Slot:
 
 
 class Traced:
-    """A traced function: the program, and templates of its result and of the state that it leaves."""
+    """A traced function: the program, and templates of its result and of the state that it leaves.
 
-    __slots__ = ("result", "state", "trace")
+    `sizes` are those that the placeholders of a shapeless trace have for extents.
+    """
 
-    def __init__(self, trace: Trace, result: Any, state: Any) -> None:
+    __slots__ = ("result", "sizes", "state", "trace")
+
+    def __init__(self, trace: Trace, result: Any, state: Any, sizes: Sizes | None = None) -> None:
         self.trace = trace
         self.result = result
         self.state = state
+        self.sizes = sizes
+
+    def specialised(self, shapes: Sequence[Shape]) -> Traced | None:
+        """What a shapeless trace becomes for arguments of these shapes; None where it does not serve them."""
+        assert self.sizes is not None
+        trace = specialised(self.trace, self.sizes, shapes)
+        return None if trace is None else Traced(trace, self.result, self.state)
 
 
 def trace_function(
@@ -44,15 +56,19 @@ def trace_function(
     kwargs: dict[str, Any],
     inputs: Any = None,
     outputs: Any = None,
+    shapeless: bool = False,
 ) -> Traced:
     """Run `fun` on placeholders for the arrays of `args`, `kwargs` and captured `inputs`, in this order.
+
+    The placeholders of a shapeless trace have sizes for extents.
 
     Raises:
         ValueError: `fun` uses an array that an argument holds without having got it as its argument.
     """
     since = next_serial()
-    with OpenTransform():
-        arguments = _Arguments(transform)
+    sizes = Sizes() if shapeless else None
+    with OpenTransform(), sizes or nullcontext():
+        arguments = _Arguments(transform, sizes)
         try:
             filled = [arguments.fill(x) for x in args]
             named = {name: arguments.fill(x) for name, x in kwargs.items()}
@@ -64,24 +80,26 @@ def trace_function(
         finally:
             arguments.restore()
         trace = Trace(arguments.placeholders, found, since)
-        _forget(trace, since)
+        set_apart(trace, since)
     if not recorder().open_transforms:
         _check_captured(transform, trace, arguments.nodes)
-    return Traced(trace, result, state)
+    return Traced(trace, result, state, sizes)
 
 
 class _Arguments:
     """The arrays that a function is traced on: their nodes, the placeholders for them, and how to put all back."""
 
-    def __init__(self, transform: str) -> None:
+    def __init__(self, transform: str, sizes: Sizes | None) -> None:
         self.transform = transform
+        self.sizes = sizes
         self.nodes: list[Node] = []
         self.placeholders: list[Node] = []
         self._handles: list[tuple[array, Node]] = []
         self._containers: list[tuple[Any, Any]] = []
 
     def _placeholder(self, node: Node) -> Node:
-        mine = placeholder(self.transform, node.shape, node.dtype)
+        shape = node.shape if self.sizes is None else self.sizes.of_input(len(self.nodes), node.shape)
+        mine = placeholder(self.transform, shape, node.dtype)
         self.nodes.append(node)
         self.placeholders.append(mine)
         return mine
@@ -141,21 +159,6 @@ class _Arguments:
                 container[:] = held
         for handle, node in reversed(self._handles):
             handle._node = node
-
-
-def _forget(trace: Trace, since: int) -> None:
-    """Take what cannot be evaluated, or belongs to the trace alone, from what this thread has pending."""
-    mine = recorder()
-    dropped = {*trace.inputs, *trace.nodes}
-    kept = []
-    for node in mine.pending:
-        if node.serial >= since:
-            if not dropped.isdisjoint(node.inputs):
-                dropped.add(node)
-            if node in dropped:
-                continue
-        kept.append(node)
-    mine.pending[:] = kept
 
 
 def _check_captured(transform: str, trace: Trace, arguments: list[Node]) -> None:
