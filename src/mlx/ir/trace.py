@@ -6,7 +6,7 @@ one program; inside it is replayed, so that transforms see its primitives.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mlx.ir.dtypes import Dtype
@@ -107,13 +107,13 @@ def _recorded(outputs: Sequence[Node], since: int) -> list[Node]:
     return in_recorded_order(found)
 
 
-def set_apart(trace: Trace, since: int) -> None:
-    """Take the trace, and what depends on its inputs, from what this thread recorded and has pending.
+def set_apart(nodes: Iterable[Node], since: int) -> None:
+    """Take `nodes`, and what was recorded since serial number `since` and depends on them, from what is pending.
 
-    `since` is the serial number from which on the trace was recorded.
+    Placeholders and the program of a trace are never evaluated, so they need not be looked at again and again.
     """
     mine = recorder()
-    dropped = {*trace.inputs, *trace.nodes}
+    dropped = set(nodes)
     kept = []
     for node in mine.pending:
         if node.serial >= since:
@@ -153,5 +153,5 @@ def specialised(trace: Trace, sizes: Sizes, shapes: Sequence[Shape]) -> Trace | 
             params = resolved(node.params, values)
             new[node] = record(node.primitive, operands, params, *node.primitive.infer(operands, params))
         special = Trace(inputs, [counterpart(output) for output in trace.outputs], since)
-        set_apart(special, since)
+        set_apart([*special.inputs, *special.nodes], since)
     return special

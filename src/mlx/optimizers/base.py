@@ -164,7 +164,7 @@ class Optimizer:
                 log.save_tree(self._state)
                 check_arrays(f"{type(self).__name__}.update", "gradients", gradients)
                 self.init(gradients)
-                mx.eval(self._state)  # or the first step would be another program than all that follow
+                _evaluate(self._state)  # or the first step would be another program than all that follow
             return self._advanced(gradients, parameters, log)
         except BaseException:
             log.restore()
@@ -259,6 +259,13 @@ class Optimizer:
     def _learning_rate_as(self, dtype: mx.Dtype) -> mx.array:
         learning_rate = self._state["learning_rate"]
         return learning_rate if learning_rate.dtype == dtype else learning_rate.astype(dtype)
+
+
+def _evaluate(state: dict) -> None:
+    try:
+        mx.eval(state)
+    except ValueError:  # inside mx.compile, where there is nothing to evaluate
+        pass
 
 
 def _is_module(model: Any) -> bool:

@@ -218,7 +218,11 @@ def _adopt_foreign(roots: list[Node], pending: list[Node]) -> None:
     known = set(pending)
     missing = [root for root in roots if root not in known]
     if missing:
-        pending.extend(node for node in ancestors(missing) if node.value is None and node not in known)
+        pending.extend(
+            node
+            for node in ancestors(missing)
+            if node.value is None and node not in known and not isinstance(node.primitive, Leaf)
+        )
         pending[:] = in_recorded_order(pending)
 
 

@@ -77,10 +77,13 @@ def trace_function(
             found: list[Node] = []
             result = template(fun(*filled, **named), found)
             state = template(outputs, found)
+        except BaseException:
+            set_apart(arguments.placeholders, since)
+            raise
         finally:
             arguments.restore()
         trace = Trace(arguments.placeholders, found, since)
-        set_apart(trace, since)
+        set_apart([*trace.inputs, *trace.nodes], since)
     if not recorder().open_transforms:
         _check_captured(transform, trace, arguments.nodes)
     return Traced(trace, result, state, sizes)
