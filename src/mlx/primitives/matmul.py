@@ -283,6 +283,8 @@ def _for_blas(x: Any) -> Any:
 
 def _dot_xla(xla: Any, a: Any, b: Any, *params: Axes) -> Any:
     contraction = Contraction(*params)
+    if xla.platform == "cpu" and not contraction.batch_a and a.dtype.kind == "f" and a.dtype.itemsize > 2:
+        a, b, contraction = _laid_out(xla.lax, a, b, contraction)
     dimensions = (
         (contraction.contracted_a, contraction.contracted_b),
         (contraction.batch_a, contraction.batch_b),
@@ -291,6 +293,32 @@ def _dot_xla(xla: Any, a: Any, b: Any, *params: Axes) -> Any:
         return xla.lax.dot_general(a, b, dimensions)
     wide = xla.lax.dot_general(a, b, dimensions, preferred_element_type=np.float32)
     return wide.astype(a.dtype)
+
+
+_WORTH_TRANSPOSING = 1e6  # multiplications from which a product is worth a copy of an operand
+_ALIASING_STRIDE = 2048  # bytes; columns whose elements lie this far apart, or a multiple, share few lines of the cache
+
+
+def _laid_out(lax: Any, a: Any, b: Any, contraction: Contraction) -> tuple[Any, Any, Contraction]:
+    """Operands as XLA's library for CPUs multiplies them fastest: rows of `a` times columns of `b`.
+
+    Measured with jax 0.10.2: a contiguous copy of a transposed `a` saves 10 to 35 % of the product, one of a transposed
+    `b` up to 80 % where its rows alias in the cache (1024 columns), and nothing elsewhere.
+    """
+    summed, _, _, _ = contraction
+    free_a = _free_axes(a.ndim, contraction.contracted_a, ())
+    free_b = _free_axes(b.ndim, contraction.contracted_b, ())
+    inner = math.prod(a.shape[axis] for axis in summed)
+    if a.size * math.prod(b.shape[axis] for axis in free_b) < _WORTH_TRANSPOSING:
+        return a, b, contraction
+    contracted_a, contracted_b = contraction.contracted_a, contraction.contracted_b
+    if a.ndim - 1 not in contracted_a:
+        a = lax.optimization_barrier(lax.transpose(a, free_a + contracted_a))
+        contracted_a = tuple(range(len(free_a), a.ndim))
+    if b.ndim - 1 in contracted_b and inner * b.dtype.itemsize % _ALIASING_STRIDE == 0:
+        b = lax.optimization_barrier(lax.transpose(b, contracted_b + free_b))
+        contracted_b = tuple(range(len(contracted_b)))
+    return a, b, Contraction(contracted_a, contracted_b, (), ())
 
 
 def _dot_cost(node: Node) -> float:
