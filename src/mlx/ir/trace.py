@@ -30,7 +30,18 @@ class Trace:
     constants. `programs` belongs to the runtime, which keeps there what it made of the trace.
     """
 
-    __slots__ = ("_given", "_sources", "captured", "computed", "inputs", "leaves", "nodes", "outputs", "programs")
+    __slots__ = (
+        "_given",
+        "_sources",
+        "captured",
+        "computed",
+        "inputs",
+        "leaves",
+        "nodes",
+        "outputs",
+        "programs",
+        "result_bytes",
+    )
 
     def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node], since: int) -> None:
         """The program that was recorded since serial number `since`."""
@@ -47,6 +58,7 @@ class Trace:
         known = made | given.keys()
         self.captured = list(dict.fromkeys(node for node in [*self.leaves, *self.outputs] if node not in known))
         self.computed = list(dict.fromkeys(output for output in self.outputs if output in made))
+        self.result_bytes = [node.nbytes for node in self.computed]
         computed = {node: position for position, node in enumerate(self.computed)}
         # Where each output comes from: a result of the program, or an input or captured node that is passed through.
         self._given = [(computed.get(node, -1), given.get(node, -1), node) for node in self.outputs]

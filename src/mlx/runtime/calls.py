@@ -61,10 +61,10 @@ class CallInputs:
 
     def releasable(self, least_bytes: int) -> set[int]:
         free = set()
-        for position, node in enumerate(self.leaves):
-            # also in `leaves`
+        for position in range(len(self.leaves)):  # an iterator that pairs them would hold the node as well
+            node = self.leaves[position]
             if node.value.nbytes >= least_bytes and getrefcount(node) == COUNT_WITHOUT_HOLDER + 1:  # type: ignore[union-attr]
-                free.add(position)
+                free.add(position)  # only `leaves` holds it
         return free
 
 

@@ -175,7 +175,12 @@ class Compiled:
             flat = [number for i in self.varying for number in inputs.numbers[i]]  # type: ignore[attr-defined]
             arguments.append(np.array(flat, dtype=np.int32))
         first = len(arguments)
-        arguments.extend([self._device_value(node.value) for node in inputs.leaves])  # type: ignore[arg-type]
+        for node in inputs.leaves:
+            buffer = node.value
+            device = buffer.device  # type: ignore[union-attr]
+            if device is None or gpu_is_available():
+                device = self._device_value(buffer)  # type: ignore[arg-type]
+            arguments.append(device)
         for position in self.donated:  # what somebody still holds, or sees through NumPy, is not overwritten
             buffer = inputs.leaves[position].value
             if position not in free or buffer.host is not None:  # type: ignore[union-attr]

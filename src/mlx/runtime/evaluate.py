@@ -91,8 +91,9 @@ def run_call(call: Call) -> None:
                 evaluate(unknown)
                 unknown.clear()
             values = program_of(call.trace).run(call.leaves)
-            for node, value in zip(call.results, values, strict=True):
-                _keep(node, value)
+            for node, value, nbytes in zip(call.results, values, call.trace.result_bytes, strict=True):
+                host = type(value) is np.ndarray
+                node.value = Buffer(value, None, nbytes) if host else Buffer(None, value, nbytes)
         for node in call.results:
             node.params = ()
         call.leaves, call.results = [], []
@@ -133,18 +134,14 @@ def _store(plan: Plan, values: list[Any]) -> None:
     mine = recorder()
     first_open = mine.first_open_serial if mine.open_transforms else None
     for node, value in zip(plan.outputs, values, strict=True):
-        _keep(node, value)
+        if isinstance(value, np.ndarray):
+            node.value = Buffer(value, None, value.nbytes)
+        else:
+            node.value = Buffer(None, value, node.nbytes)
         if first_open is not None and node.serial >= first_open:
             mine.evaluated_inside.append(node)
         else:
             node.inputs = ()
-
-
-def _keep(node: Node, value: Any) -> None:
-    if isinstance(value, np.ndarray):
-        node.value = Buffer(value, None, value.nbytes)
-    else:
-        node.value = Buffer(None, value, node.nbytes)
 
 
 hooks.evaluate = evaluate

@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 from mlx.arrays.array import array
 from mlx.ir.node import Node, recorder
 from mlx.ir.sizes import Size
-from mlx.ops.random_state import RandomState, thread_state
 from mlx.transforms.tracing import Traced, filled, trace_function, write_back
 
 SIGNATURES_KEPT = 512  # traces of one function; the oldest goes first
@@ -89,81 +88,60 @@ def compile(
     return compiled_fun
 
 
-class _Signature:
-    """What a call is given: the nodes of its arrays in order, and everything else as a key."""
+Key = list[Hashable]
 
-    __slots__ = ("key", "nodes")
 
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.key: list[Hashable] = []
+def _enter(tree: Any, nodes: list[Node], key: Key, captured: bool = False) -> None:
+    """Add the nodes of a tree's arrays to `nodes`, and everything else that its trace depends on to `key`.
 
-    def add(self, tree: Any) -> None:
-        """Enter an argument."""
-        kind = type(tree)
-        if kind is array:
-            node = tree._node
-            self.nodes.append(node)
-            self.key.append((node.shape, node.dtype))
-        elif kind is float:  # by its bits, since 0.0 is not -0.0, and nan is nan
-            self.key.append(tree.hex())
-        elif kind in _CONSTANTS:
-            self.key.append(kind)
-            self.key.append(tree)
-        elif isinstance(tree, dict):
-            self._open(kind, tree)
-            if kind is not dict:
-                self.key.extend(x for x in vars(tree).values() if isinstance(x, Hashable))
-            for name, child in tree.items():
-                self.key.append(name)
-                self.add(child)
-        elif isinstance(tree, list | tuple):
-            self._open(kind, tree)
-            for child in thread_state() if kind is RandomState else tree:
-                self.add(child)
-        elif isinstance(tree, _CONSTANTS):  # a subclass, such as the members of an enumeration
-            self.key.append(kind)
-            self.key.append(tree)
+    In captured state other leaves than arrays and constants are passed over; a module's attributes are looked at in
+    arguments only.
+    """
+    kind = type(tree)
+    children: Iterable[Any]
+    if isinstance(tree, dict):
+        key += (kind, tuple(tree))
+        if kind is not dict:
+            key += (getattr(tree, "training", None),) if captured else filter(_is_hashable, vars(tree).values())
+        children = tree.values()
+    elif isinstance(tree, list | tuple):
+        key += (kind, len(tree))
+        children = tree
+    elif kind is float:  # by its bits, since 0.0 is not -0.0, and nan is nan
+        key.append(tree.hex())
+        return
+    elif isinstance(tree, _CONSTANTS):
+        key += (kind, tree)
+        return
+    elif captured:
+        return
+    else:
+        raise ValueError(
+            "[compile] Function arguments must be trees of arrays or constants (floats, ints, strings, or None), "
+            f"but received type {kind.__name__}. Capture it in the function instead."
+        )
+    for child in children:
+        if type(child) is array:
+            node = child._node
+            nodes.append(node)
+            key.append((node.shape, node.dtype))
         else:
-            raise ValueError(
-                "[compile] Function arguments must be trees of arrays or constants (floats, ints, strings, or None), "
-                f"but received type {kind.__name__}. Capture it in the function instead."
-            )
+            _enter(child, nodes, key, captured)
 
-    def add_captured(self, tree: Any) -> None:
-        """Enter captured state, of which other leaves than arrays and constants are passed over."""
-        kind = type(tree)
-        if kind is array:
-            node = tree._node
-            self.nodes.append(node)
-            self.key.append((node.shape, node.dtype))
-        elif isinstance(tree, dict):
-            self._open(kind, tree)
-            if kind is not dict:
-                self.key.append(getattr(tree, "training", None))
-            for name, child in tree.items():
-                self.key.append(name)
-                self.add_captured(child)
-        elif isinstance(tree, list | tuple):
-            self._open(kind, tree)
-            for child in thread_state() if kind is RandomState else tree:
-                self.add_captured(child)
-        elif kind in _CONSTANTS:
-            self.add(tree)
 
-    @property
-    def has_sizes(self) -> bool:
-        """Whether an argument comes from a shapeless trace that is being recorded."""
-        return any(type(extent) is Size for node in self.nodes for extent in node.shape)
+def _is_hashable(value: Any) -> bool:
+    return isinstance(value, Hashable)
 
-    def without_sizes(self) -> tuple[Hashable, ...]:
-        """The key with numbers of axes in place of shapes."""
-        pairs = {(node.shape, node.dtype): (node.ndim, node.dtype) for node in self.nodes}
-        return tuple([pairs.get(entry, entry) if type(entry) is tuple else entry for entry in self.key])
 
-    def _open(self, kind: type, tree: Any) -> None:
-        self.key.append(kind)
-        self.key.append(len(tree))
+def _without_sizes(nodes: list[Node], key: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    """A key with numbers of axes in place of shapes."""
+    pairs = {(node.shape, node.dtype): (node.ndim, node.dtype) for node in nodes}
+    return tuple([pairs.get(entry, entry) if type(entry) is tuple else entry for entry in key])
+
+
+def _has_sizes(nodes: list[Node]) -> bool:
+    """Whether an argument comes from a shapeless trace that is being recorded."""
+    return any(type(extent) is Size for node in nodes for extent in node.shape)
 
 
 class _Compiled:
@@ -179,42 +157,45 @@ class _Compiled:
         self.lock = threading.RLock()  # a trace fills captured state with placeholders
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        signature = _Signature()
-        signature.add(args)
+        nodes: list[Node] = []
+        entries: Key = []
+        _enter(args, nodes, entries)
         if kwargs:
-            signature.add(kwargs)
+            _enter(kwargs, nodes, entries)
         if self.inputs is not None:
-            signature.add_captured(self.inputs)
-        key = tuple(signature.key)
+            _enter((self.inputs,), nodes, entries, captured=True)
+        key = tuple(entries)
         traced = self.traces.get(key)
         if traced is None:
             with self.lock:
-                traced = self._new(key, signature, args, kwargs)
+                traced = self._new(key, nodes, args, kwargs)
         if recorder().open_transforms:
-            nodes = traced.trace.replay(signature.nodes)
+            results = traced.trace.replay(nodes)
         else:
-            nodes = traced.trace.call(signature.nodes)
+            results = traced.trace.call(nodes)
         if self.outputs is not None:
-            write_back(self.outputs, traced.state, nodes)
-        return filled(traced.result, nodes)
+            write_back(self.outputs, traced.state, results)
+        return filled(traced.result, results)
 
     def _new(
-        self, key: tuple[Hashable, ...], signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, key: tuple[Hashable, ...], nodes: list[Node], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Traced:
         """The trace for a signature that has not been called before."""
-        cached = not signature.has_sizes
-        if self.shapeless and cached:
-            traced = self._of_any_size(signature, args, kwargs)
+        has_sizes = _has_sizes(nodes)
+        if self.shapeless and not has_sizes:
+            traced = self._of_any_size(key, nodes, args, kwargs)
         else:
             traced = trace_function("compile", self.fun, args, kwargs, self.inputs, self.outputs)
-        if cached and not _depends_on_open_transform(traced):
+        if not has_sizes and not _depends_on_open_transform(traced):
             _keep(self.traces, key, traced)
         return traced
 
-    def _of_any_size(self, signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
+    def _of_any_size(
+        self, key: tuple[Hashable, ...], nodes: list[Node], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Traced:
         """The trace for a signature, made from one that was recorded for other sizes where that serves."""
-        key = signature.without_sizes()
-        shapes = [node.shape for node in signature.nodes]
+        key = _without_sizes(nodes, key)
+        shapes = [node.shape for node in nodes]
         for known in self.shapeless_traces.get(key, ()):
             special = known.specialised(shapes)
             if special is not None:

@@ -196,9 +196,12 @@ def filled(tree: Any, nodes: list[Node]) -> Any:
     if kind is Slot:
         return wrap(nodes[tree.index])
     if kind is dict:
-        return {key: filled(child, nodes) for key, child in tree.items()}
+        return {
+            key: wrap(nodes[child.index]) if type(child) is Slot else filled(child, nodes)
+            for key, child in tree.items()
+        }
     if kind is list:
-        return [filled(child, nodes) for child in tree]
+        return [wrap(nodes[child.index]) if type(child) is Slot else filled(child, nodes) for child in tree]
     if isinstance(tree, tuple):
         return rebuild_tuple(tree, [filled(child, nodes) for child in tree])
     return tree
@@ -207,39 +210,37 @@ def filled(tree: Any, nodes: list[Node]) -> Any:
 def write_back(state: Any, tree: Any, nodes: list[Node]) -> None:
     """Leave captured state as the template says, with arrays in its slots; its containers stay the same objects."""
     if isinstance(state, dict):
-        if state.keys() != tree.keys():
+        if len(state) != len(tree) or state.keys() != tree.keys():
             for key in state.keys() - tree.keys():
                 del state[key]
-        for key, child in tree.items():
-            if type(child) is Slot:
-                state[key] = wrap(nodes[child.index])
-            elif _corresponds(state.get(key), child):
-                write_back(state[key], child, nodes)
-            else:
-                state[key] = filled(child, nodes)
-    elif isinstance(state, list):
-        if type(state) is RandomState:
-            state = thread_state()
-        if len(state) != len(tree):
-            state[:] = filled(tree, nodes)
-            return
-        for index, child in enumerate(tree):
-            if type(child) is Slot:
-                state[index] = wrap(nodes[child.index])
-            elif _corresponds(state[index], child):
-                write_back(state[index], child, nodes)
-            else:
-                state[index] = filled(child, nodes)
+        places = tree.items()
     elif isinstance(state, tuple):
         for mine, child in zip(state, tree, strict=True):
             if type(child) is Slot:  # changed in place, since a tuple holds it
                 mine._node = nodes[child.index]
             elif is_container(child):
                 write_back(mine, child, nodes)
+        return
+    else:
+        if len(state) != len(tree):
+            state[:] = filled(tree, nodes)
+            return
+        places = enumerate(tree)
+    for key, child in places:
+        if type(child) is Slot:
+            state[key] = wrap(nodes[child.index])
+        elif not is_container(child):
+            state[key] = child
+        else:
+            mine = state.get(key) if isinstance(state, dict) else state[key]
+            if _corresponds(mine, child):
+                write_back(mine, child, nodes)
+            else:
+                state[key] = filled(child, nodes)
 
 
 def _corresponds(state: Any, tree: Any) -> bool:
     """Whether an entry of captured state is a container whose entries the template describes."""
     if isinstance(tree, tuple):
         return isinstance(state, tuple) and len(state) == len(tree)
-    return (isinstance(tree, dict) and isinstance(state, dict)) or (isinstance(tree, list) and isinstance(state, list))
+    return isinstance(state, dict if isinstance(tree, dict) else list)
