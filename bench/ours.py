@@ -1,4 +1,4 @@
-"""What recording and planning cost in mlx-xla, and what an undecorated step spends on them.
+"""What recording, planning and calling a compiled function cost in mlx-xla.
 
 python bench/ours.py
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
+import mlx.runtime.calls as calls
 import mlx.runtime.evaluate as evaluation
 
 OPERATIONS = 1000  # recorded between two evaluations
@@ -78,12 +79,54 @@ def measure_planning() -> tuple[float, float]:
     return sum(seconds) / sum(nodes), sum(nodes) / STEPS
 
 
+def measure_calling(leaves: int) -> tuple[float, float]:
+    """Seconds of a call of a compiled function of as many arrays in and out, and of its executable alone."""
+    with mx.engine("xla"):
+        function = mx.compile(lambda arrays: [x + 1 for x in arrays])
+        state = [mx.ones((4,)) for _ in range(leaves)]
+
+        def call() -> None:
+            nonlocal state
+            state = function(state)
+
+        for _ in range(10):
+            call()
+        mx.eval(state)
+        called = best(call)
+        mx.eval(state)
+        (program,) = [known.program for known in calls.kept_programs() if len(known.program.outputs) == leaves]
+        arguments = [x._node.value.device for x in state]
+
+        def execute() -> None:
+            nonlocal arguments
+            arguments = program.executable(*arguments)
+
+        return called, best(execute)
+
+
+def best(function: Callable[[], None]) -> float:
+    """The least mean of a few blocks of calls."""
+    means = []
+    for _ in range(BLOCKS):
+        start = time.perf_counter()
+        for _ in range(OPERATIONS):
+            function()
+        means.append((time.perf_counter() - start) / OPERATIONS)
+    return min(means)
+
+
 def main() -> None:
     """Print what was measured."""
     for name, seconds in measure_recording().items():
         print(f"recording {name}: {seconds * 1e9:.0f} ns")
     seconds, nodes = measure_planning()
     print(f"planning: {seconds * 1e9:.0f} ns a node; the documented step has {nodes:.0f}")
+    for leaves in (1, 16, 64):
+        called, executed = measure_calling(leaves)
+        print(
+            f"calling a compiled function of {leaves} arrays in and out: {called * 1e6:.0f} µs, of which its "
+            f"executable {executed * 1e6:.0f}; above it {(called - executed) * 1e6:.0f}"
+        )
 
 
 if __name__ == "__main__":

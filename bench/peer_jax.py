@@ -1,4 +1,7 @@
-"""The workloads in JAX with optax. Variants: `jitted`, the whole step under jax.jit, and `undecorated`."""
+"""The workloads in JAX with optax.
+
+Variants: `jitted`, the whole step under jax.jit; `waited`, the same with each step waited for; and `undecorated`.
+"""
 
 import math
 from collections.abc import Callable
@@ -86,12 +89,14 @@ def train(params: Tree, loss: Loss, batch: Batch, variant: str) -> Work:
         updates, state = optimizer.update(grads, state, params)
         return optax.apply_updates(params, updates), state, key, value
 
-    if variant == "jitted":
+    if variant != "undecorated":
         update = jax.jit(update, donate_argnums=(0, 1))
 
     def step() -> None:
         nonlocal params, state, key
         params, state, key, _ = update(params, state, key)
+        if variant == "waited":
+            jax.block_until_ready((params, state))
 
     return Work(step, lambda: jax.block_until_ready((params, state)))
 
@@ -184,7 +189,7 @@ def transformer(variant: str) -> Work:
 def chain(variant: str) -> Work:
     x = jax.random.normal(next(keys), (CHAIN_SIZE,))
     gradient = jax.grad(lambda x: elementwise_chain(jnp, x).sum())
-    if variant == "jitted":
+    if variant != "undecorated":
         gradient = jax.jit(gradient)
     return Work(lambda: jax.block_until_ready(gradient(x)), lambda: None)
 
@@ -192,4 +197,4 @@ def chain(variant: str) -> Work:
 WORKLOADS = {"documented": documented, "mlp": mlp, "cnn": cnn, "transformer": transformer, "chain": chain}
 
 if __name__ == "__main__":
-    run_peer(WORKLOADS, ("jitted", "undecorated"), f"jax {jax.__version__}, optax {optax.__version__}")
+    run_peer(WORKLOADS, ("jitted", "waited", "undecorated"), f"jax {jax.__version__}, optax {optax.__version__}")

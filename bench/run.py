@@ -47,7 +47,12 @@ PEERS = {
         "peer_mlx.py",
         (str(ROOT),),
         MLX_IMPORTS,
-        {"undecorated": "functional", "module form": "module"},
+        {
+            "undecorated": "functional",
+            "module form": "module",
+            "compiled": "pipelined",
+            "compiled, each step waited for": "compiled",
+        },
     ),
     "mlx": Peer(
         "peer_mlx.py",
@@ -59,7 +64,7 @@ PEERS = {
         "peer_jax.py",
         ("jax", "optax"),
         "import jax, jax.numpy, optax",
-        {"undecorated": "undecorated", "compiled": "jitted"},
+        {"undecorated": "undecorated", "compiled": "jitted", "compiled, each step waited for": "waited"},
     ),
     "torch": Peer(
         "peer_torch.py",
@@ -68,7 +73,7 @@ PEERS = {
         {"undecorated": "eager", "compiled": "compiled"},
     ),
 }
-FORMS = ("undecorated", "module form", "compiled")
+FORMS = ("undecorated", "module form", "compiled", "compiled, each step waited for")
 WORK = {
     "documented": "documented MLP step, 32-64-10, batch 128",
     "thousand": "a thousand documented steps, from the first",
@@ -80,7 +85,7 @@ WORK = {
     "first_step": "cold start: process start to first documented step",
     "import": "import",
     "memory": "peak memory of the MLP 784",
-    "overhead": "recording and planning",
+    "overhead": "recording, planning and calling",
 }
 TIMED = ("documented", "thousand", "mlp", "cnn", "transformer", "chain", "first_step")
 

@@ -24,16 +24,16 @@ _kept: OrderedDict[Hashable, Program] = OrderedDict()
 class Program:
     """What runs a trace on an engine."""
 
-    __slots__ = ("_params", "_program")
+    __slots__ = ("_params", "program")
 
     def __init__(self, trace: Trace, key: Hashable) -> None:
         plan = plan_trace(trace)
         try:
             known = _kept.get((key, plan.key))
             if known is None:
-                self._program = Compiled(plan) if engine.choose(plan) == "xla" else Interpreted(plan)
+                self.program = Compiled(plan) if engine.choose(plan) == "xla" else Interpreted(plan)
             else:
-                self._program = known._program
+                self.program = known.program
         finally:
             plan.release()
         self._params = list(plan.params)
@@ -44,7 +44,12 @@ class Program:
 
     def run(self, leaves: list[Node]) -> list[Any]:
         """The values of the trace's computed nodes."""
-        return self._program.run(CallInputs(leaves, self._params))
+        return self.program.run(CallInputs(leaves, self._params))
+
+
+def kept_programs() -> list[Program]:
+    """The programs that are kept, in the order of their last making."""
+    return list(_kept.values())
 
 
 class CallInputs:
