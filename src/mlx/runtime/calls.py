@@ -31,7 +31,7 @@ class Program:
         try:
             known = _kept.get((key, plan.key))
             if known is None:
-                self.program = Compiled(plan) if engine.choose(plan) == "xla" else Interpreted(plan)
+                self.program = Compiled(plan) if engine.choose(plan) == "xla" else Interpreted(plan, overwrites=True)
             else:
                 self.program = known.program
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ Array = np.ndarray[Any, Any]
 class Interpreted:
     """How to run one program on NumPy: the kernel and the operands of every step, and what it is the last to use."""
 
-    __slots__ = ("constants", "leaf_numbers", "outputs", "scalar_numbers", "size", "steps")
+    __slots__ = ("constants", "leaf_numbers", "outputs", "overwritten", "scalar_numbers", "size", "steps")
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, overwrites: bool = False) -> None:
+        """Prepare a plan's program. One that overwrites puts results where inputs lie that nothing else holds."""
         last_use: dict[int, int] = {}
         operands = [tuple(operand.index for operand in node.inputs) for node in plan.nodes]
         for position, indices in enumerate(operands):
@@ -37,6 +39,7 @@ class Interpreted:
         self.leaf_numbers = plan.leaf_numbers
         self.scalar_numbers = [node.index for node in plan.scalars]
         self.constants = [(node.index, node.value.numpy()) for node in plan.constants]  # type: ignore[union-attr]
+        self.overwritten = _overwritten(plan, self.steps) if overwrites else []
         self.outputs = [(node.index, node.dtype.numpy) for node in plan.outputs]
 
     def run(self, inputs: Inputs) -> list[Array]:
@@ -44,16 +47,50 @@ class Interpreted:
         values: list[Any] = [None] * self.size
         for number, host in self.constants:
             values[number] = host
-        for number, node in zip(self.leaf_numbers, inputs.leaves, strict=True):
-            values[number] = node.value.numpy()  # type: ignore[union-attr]
-        for number, node in zip(self.scalar_numbers, inputs.scalars, strict=True):
-            values[number] = node.value.numpy()  # type: ignore[union-attr]
+        for nodes, numbers in ((inputs.leaves, self.leaf_numbers), (inputs.scalars, self.scalar_numbers)):
+            for number, node in zip(numbers, nodes, strict=True):
+                values[number] = node.value.numpy()  # type: ignore[union-attr]
+            node = None  # or this name would count as a holder
+        own = self._own_memory(values, inputs) if self.overwritten else None
         with np.errstate(all="ignore"):
+            if own is not None:
+                for target, (kernel, operands, number, _) in zip(self.overwritten, self.steps, strict=True):
+                    out = values[target] if target in own else None
+                    value = values[number] = kernel(*[values[index] for index in operands], out=out)
+                    if type(value) is np.ndarray:
+                        own.add(number)
+                return [_settled(values[number], dtype) for number, dtype in self.outputs]
             for params, (kernel, operands, number, dead) in zip(inputs.params, self.steps, strict=True):
                 values[number] = kernel(*[values[index] for index in operands], *params)
                 for index in dead:
                     values[index] = None
         return [_settled(values[number], dtype) for number, dtype in self.outputs]
+
+    def _own_memory(self, values: list[Any], inputs: Inputs) -> set[int] | None:
+        """Numbers of leaves that the run may overwrite; None where there are none."""
+        own = set()
+        for position in inputs.releasable(0):
+            number = self.leaf_numbers[position]
+            host = values[number]
+            # also in the leaf's buffer, in `values` and in the call that counts
+            if host.flags.writeable and getrefcount(host) == 4:
+                own.add(number)
+        return own or None
+
+
+def _overwritten(plan: Plan, steps: list[Any]) -> list[int]:
+    """For each step of an elementwise program the operand whose memory its result can take, or -1.
+
+    Empty where some step is more than one ufunc: its result could be a view of an operand, and it could fail after
+    another step had overwritten a leaf.
+    """
+    if not all(isinstance(kernel, np.ufunc) for kernel, *_ in steps):
+        return []
+    targets = []
+    for node, (_, _, _, dead) in zip(plan.nodes, steps, strict=True):
+        fitting = [x.index for x in node.inputs if x.index in dead and (x.shape, x.dtype) == (node.shape, node.dtype)]
+        targets.append(fitting[0] if fitting else -1)
+    return targets
 
 
 def _settled(value: Any, dtype: Any) -> Array:

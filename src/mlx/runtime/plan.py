@@ -8,6 +8,8 @@ told by reference counts: those are the outputs.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from sys import getrefcount
@@ -341,10 +343,30 @@ def _is_static(value: complex) -> bool:
 def _refuse(root: Node) -> None:
     placeholder = next(node for node in ancestors([root]) if node.primitive is PLACEHOLDER)
     (transform,) = placeholder.params
+    what = "it is" if root is placeholder else "it depends on"
+    if recorder().open_transforms:
+        why = f"{what} an argument of a function inside mx.{transform}, which has no value while the function is traced"
+        remedy = "Branch with mx.where, and return what you want to look at."
+    else:
+        why = (
+            f"{what} an argument of a function that mx.{transform} traced, and was kept when the function had returned"
+        )
+        remedy = "Return it from the function instead."
     raise NoValueError(
         f"[eval] Attempting to eval an array during function transformations like compile or vmap is not allowed: "
-        f"this one is an argument of a function inside mx.{transform}, which has no value while the function is traced."
+        f"{_users_line()} asks for the value of an array that has none, since {why}. {remedy}"
     )
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+
+def _users_line() -> str:
+    """File and line of the innermost call that is not this library's own."""
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}, line {frame.f_lineno},"
 
 
 def _calibrate() -> int:
