@@ -26,7 +26,7 @@ from mlx.arrays.operators import (
 )
 from mlx.ir.dtypes import Dtype, bool_
 from mlx.ir.node import Node, Shape, hooks, record
-from mlx.ir.sizes import open_sizes, plain
+from mlx.ir.sizes import fixed, open_sizes, plain
 from mlx.primitives import arithmetic
 
 Axes = int | Sequence[int] | None
@@ -542,7 +542,7 @@ class ArrayIterator:
         return self
 
     def __next__(self) -> array:
-        if self._next >= len(self._source):
+        if self._next >= fixed(self._source._node.shape[0]):
             raise StopIteration
         self._next += 1
         return self._source[self._next - 1]

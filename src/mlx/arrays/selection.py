@@ -11,6 +11,7 @@ from mlx.arrays import conversion
 from mlx.ir.dtypes import bool_
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape
+from mlx.ir.sizes import Size
 
 _LIMIT = 2**31
 _WHOLE = slice(None)
@@ -192,15 +193,35 @@ def steps(key: slice, extent: int) -> tuple[int, int, int]:
                 raise ValueError("[index] Slice indices must be 32-bit integers.")
         if step == 0:
             raise ValueError(f"[index] The step of a slice must not be 0, got {key}.")
-        start, stop, step = key.indices(extent)
+        start, stop, step = _bounds(key, extent) if type(extent) is Size else key.indices(extent)
     except TypeError:
         raise ValueError(f"[index] Slice indices must be integers or None, got {key}.") from None
     if step == 1:
         return start, max(stop - start, 0), 1
-    size = len(range(start, stop, step))
-    if step < 0:
-        start = start + (size - 1) * step if size else 0
-    return start, size, step
+    if step > 0:
+        return start, max((stop - start + step - 1) // step, 0), step
+    size = max((start - stop - step - 1) // -step, 0)
+    return start + (size - 1) * step if size else 0, size, step
+
+
+def _bounds(key: slice, extent: int) -> tuple[int, int, int]:
+    """`key.indices(extent)` by arithmetic, which follows an extent that is a size."""
+    step = 1 if key.step is None else operator.index(key.step)
+    last = extent if step > 0 else extent - 1
+    lowest = 0 if step > 0 else -1
+    first, end = (lowest, last) if step > 0 else (last, lowest)
+    if key.start is not None:
+        first = _clamped(operator.index(key.start), extent, lowest, last)
+    if key.stop is not None:
+        end = _clamped(operator.index(key.stop), extent, lowest, last)
+    return first, end, step
+
+
+def _clamped(bound: int, extent: int, lowest: int, last: int) -> int:
+    if bound < 0:
+        bound = bound + extent
+        return bound if bound >= lowest else lowest
+    return bound if bound <= last else last
 
 
 def out_of_range(i: int, axis: int, extent: int) -> IndexOutOfRange:

@@ -129,8 +129,11 @@ class Size(int):
         self.sizes.decide("==", self, value, True)
         return value
 
-    __hash__ = int.__hash__
     __int__ = __trunc__ = fixed
+
+    def __hash__(self) -> int:
+        """Fixed as well: what a set or a cache finds unequal by its hash is never compared."""
+        return hash(self.fixed())
 
     def __index__(self) -> int:
         return self
@@ -230,6 +233,11 @@ def plain(shape: Shape) -> Shape:
     return tuple([extent.plain() if type(extent) is Size else extent for extent in shape])
 
 
+def fixed(extent: int) -> int:
+    """An extent as a plain integer that the trace serves alone, for loops that run so often."""
+    return extent.fixed() if type(extent) is Size else extent
+
+
 def broadcast_extent(left: int, right: int) -> int:
     """The extent that two extents broadcast to, of which one may be a size; no decision is taken on it."""
     sizes = left.sizes if type(left) is Size else right.sizes if type(right) is Size else None
@@ -245,13 +253,22 @@ def broadcast_extent(left: int, right: int) -> int:
 
 def resolved(value: Any, values: Sequence[int]) -> Any:
     """A parameter with the values of its sizes: integers, tuples and data classes of them."""
+    return _replaced(value, lambda size: values[size.number])
+
+
+def settled(value: Any) -> Any:
+    """A parameter, or a shape, with its sizes fixed."""
+    return _replaced(value, Size.fixed)
+
+
+def _replaced(value: Any, number_for: Callable[[Size], int]) -> Any:
     if type(value) is Size:
-        return values[value.number]
+        return number_for(value)
     if isinstance(value, tuple):
-        parts = [resolved(part, values) for part in value]
+        parts = [_replaced(part, number_for) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        changes = {field.name: resolved(getattr(value, field.name), values) for field in dataclasses.fields(value)}
+        changes = {field.name: _replaced(getattr(value, field.name), number_for) for field in dataclasses.fields(value)}
         return type(value)(**changes)
     return value
 

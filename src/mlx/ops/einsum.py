@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import promote_types
 from mlx.ir.node import Node, Shape
+from mlx.ir.sizes import open_sizes, plain
 from mlx.ops.arguments import StreamOrDevice, array_node
 from mlx.ops.diagonals import diagonal
 from mlx.ops.products import product_dtype
@@ -62,7 +63,8 @@ def einsum(subscripts: str, *operands: array, stream: StreamOrDevice = None) -> 
         array(5, dtype=float32)
     """
     nodes = _nodes(operands, "einsum")
-    expression = _read(subscripts, tuple(node.shape for node in nodes), "einsum")
+    read = _read.__wrapped__ if open_sizes else _read  # sizes of a shapeless trace are not for other programs
+    expression = read(subscripts, tuple(node.shape for node in nodes), "einsum")
     terms = [_simplified(node, labels, expression) for node, labels in zip(nodes, expression.operands, strict=True)]
     for pair in _path(expression):
         a, b = (terms[position] for position in pair)
@@ -97,6 +99,7 @@ def einsum_path(subscripts: str, *operands: array) -> tuple[list[tuple[int, ...]
     import opt_einsum
 
     shapes = [node.shape for node in _nodes(operands, "einsum_path")]
+    shapes = [plain(shape) for shape in shapes]
     _read(subscripts, tuple(shapes), "einsum_path")
     path, description = opt_einsum.contract_path(subscripts, *shapes, shapes=True, optimize="greedy")
     return [tuple(step) for step in path], str(description)
@@ -209,7 +212,8 @@ def _path(expression: _Expression) -> list[tuple[int, ...]]:
     count = len(expression.operands)
     if count <= 2:
         return [(0, 1)] * (count - 1)
-    shapes = tuple(tuple(expression.extents[label] for label in labels) for labels in expression.operands)
+    # Every path gives the same sums, so that of these sizes serves for others.
+    shapes = tuple(plain(tuple(expression.extents[label] for label in labels)) for labels in expression.operands)
     return _greedy_path(expression.operands, expression.output, shapes)
 
 

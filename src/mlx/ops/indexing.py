@@ -130,7 +130,7 @@ def put_along_axis(
     index = broadcast(index, (*index.shape[:axis], count, *index.shape[axis + 1 :]))
     every = tuple(range(x.ndim))
     out = SCATTER([x, broadcast(update, wanted), *along_axis(x.shape, index, axis)], every, 0, False)
-    return wrap(reshape(out, a.shape))
+    return wrap(reshape(out, a._node.shape))
 
 
 def _lines(a: array, indices: array, axis: int | None, function: str) -> tuple[Node, Node, int]:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import promote_types
 from mlx.ir.node import Node
+from mlx.ir.sizes import fixed
 from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
@@ -206,7 +207,7 @@ def unstack(x: array, /, *, axis: int = 0, stream: StreamOrDevice = None) -> tup
     node = array_node(x, "unstack", "x")
     axis = checked_axis(axis, node.ndim, "unstack")
     rest = node.shape[:axis] + node.shape[axis + 1 :]
-    return tuple(wrap(reshape(slice_axis(node, axis, i, 1), rest)) for i in range(node.shape[axis]))
+    return tuple(wrap(reshape(slice_axis(node, axis, i, 1), rest)) for i in range(fixed(node.shape[axis])))
 
 
 def repeat(array: array, repeats: int, axis: int | None = None, *, stream: StreamOrDevice = None) -> array:

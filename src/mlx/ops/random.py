@@ -503,7 +503,7 @@ def permutation(x: int | array, axis: int = 0, key: array | None = None, stream:
         raise TypeError(f"[permutation] x must be an integer or an array, got {type(x).__name__}.")
     if not -x.ndim <= axis < x.ndim:
         raise IndexError(f"[permutation] Invalid axis {axis} for array with {x.ndim} dimensions.")
-    return take(x, wrap(_permutation(x.shape[axis], key)), axis)
+    return take(x, wrap(_permutation(x._node.shape[axis], key)), axis)
 
 
 def _permutation(extent: int, key: array | None) -> Node:

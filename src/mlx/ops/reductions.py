@@ -5,11 +5,12 @@ from __future__ import annotations
 import builtins
 
 from mlx.arrays.array import array, wrap
-from mlx.ir.dtypes import Dtype, bool_, float32, int8, int16, int32, uint8, uint16, uint32
+from mlx.ir.dtypes import Dtype, bool_, float32, float64, int8, int16, int32, uint8, uint16, uint32
 from mlx.ir.node import Node, record
 from mlx.ir.primitive import Primitive, scalar_node
+from mlx.ir.sizes import Size
 from mlx.ops.arguments import Axes, StreamOrDevice, array_node, at_least_float, checked_axes, checked_axis
-from mlx.primitives.arithmetic import ADD, MULTIPLY, SQUARE, SUBTRACT
+from mlx.primitives.arithmetic import ADD, DIVIDE, MULTIPLY, SQUARE, SUBTRACT
 from mlx.primitives.complex import IMAG, REAL
 from mlx.primitives.reductions import ALL, ANY, ARGMAX, ARGMIN, MAX, MIN, PROD, ROOT, Reduction
 from mlx.primitives.shape import SUM, reduced_shape, reshape
@@ -340,9 +341,13 @@ def _scaled_sum(x: Node, axes: tuple[int, ...], keepdims: bool, ddof: int) -> No
     count = 1
     for axis in axes:
         count *= x.shape[axis]
-    count = builtins.max(count - ddof, 0)
+    if ddof:
+        count = builtins.max(count - ddof, 0)
     total = _reduce(SUM, x, axes, keepdims)
-    scale = scalar_node(1.0 / count if count else float("inf"), x.dtype)
+    if type(count) is Size:
+        scale = cast(DIVIDE(scalar_node(1, float64), scalar_node(count, float64)), x.dtype)
+    else:
+        scale = scalar_node(1.0 / count if count else float("inf"), x.dtype)
     return record(MULTIPLY, (total, scale), (), total.shape, total.dtype)
 
 

@@ -10,6 +10,7 @@ from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import node_of
 from mlx.ir.dtypes import Dtype, bool_
 from mlx.ir.node import Shape
+from mlx.ir.sizes import fixed
 from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
@@ -162,7 +163,7 @@ def diff(a: array, /, n: int = 1, axis: int = -1, *, stream: StreamOrDevice = No
     if n < 0:
         raise ValueError(f"[diff] The order n must be non-negative, got {n}.")
     axis = checked_axis(axis, x.ndim, "diff")
-    for _ in range(min(n, x.shape[axis])):
+    for _ in range(fixed(min(n, x.shape[axis]))):
         size = x.shape[axis] - 1
         later, earlier = slice_axis(x, axis, 1, size), slice_axis(x, axis, 0, size)
         x = NOT_EQUAL(later, earlier) if x.dtype is bool_ else later - earlier

@@ -13,6 +13,7 @@ import numpy as np
 
 from mlx.ir.node import Node, record
 from mlx.ir.primitive import SCALAR, Primitive, broadcast_shape, scalar_node
+from mlx.ir.sizes import depends_on_sizes
 from mlx.primitives.complex import REAL
 from mlx.primitives.elementwise import SELECT, Elementwise, boolean, conjugate, real_part_dtype, weigh
 from mlx.primitives.shape import broadcast, unbroadcast
@@ -61,7 +62,7 @@ def _operator(primitive: Primitive, fold: Callable[[Any, Any], Any]) -> Callable
     def recorded(a: Node, b: Node | complex) -> Node:
         if type(b) is not Node:
             b = scalar_node(b, a.dtype)  # type: ignore[arg-type]
-        if a.primitive is SCALAR and b.primitive is SCALAR:
+        if a.primitive is SCALAR and b.primitive is SCALAR and not depends_on_sizes((a.params, b.params)):
             return scalar_node(fold(a.params[0], b.params[0]), a.dtype)
         shape = a.shape
         if shape != b.shape:

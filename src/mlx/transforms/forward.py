@@ -48,7 +48,7 @@ def jvp(
             f"[jvp] Number of inputs ({len(primals)}) does not match number of tangents ({len(tangents)})."
         )
     for primal, tangent in zip(primals, tangents, strict=True):
-        if primal.shape != tangent.shape:
+        if primal._node.shape != tangent._node.shape:
             raise ValueError(f"[jvp] Input shape {primal.shape} does not match tangent shape {tangent.shape}.")
     begin()
     with OpenTransform():
@@ -69,7 +69,7 @@ def jvp(
 def _zero_tangent(output: array) -> Node:
     """Zeros of the output's shape; of float32 for a truth value, with which tangents cannot be computed on."""
     dtype = float32 if output.dtype is bool_ else output.dtype
-    return zeros(output.shape, dtype)
+    return zeros(output._node.shape, dtype)
 
 
 def push_forward(outputs: Sequence[Node], tracers: Sequence[Node], tangents: Sequence[Node]) -> list[Node | None]:

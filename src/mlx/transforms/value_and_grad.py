@@ -106,7 +106,7 @@ def vjp(
                 f"cotangents ({len(cotangents)})."
             )
         for output, cotangent in zip(outputs, cotangents, strict=True):
-            if output.shape != cotangent.shape:
+            if output._node.shape != cotangent._node.shape:
                 raise ValueError(
                     f"[vjp] Output shape {output.shape} does not match cotangent shape {cotangent.shape}."
                     " If you are using grad your function must return a scalar."
@@ -117,7 +117,8 @@ def vjp(
             sources,
         )
     return outputs, [
-        _gradient_leaf(product, primal.shape, primal.dtype) for product, primal in zip(products, primals, strict=True)
+        _gradient_leaf(product, primal._node.shape, primal.dtype)
+        for product, primal in zip(products, primals, strict=True)
     ]
 
 
