@@ -691,3 +691,31 @@ def test_constants_are_freed_with_the_function() -> None:
     del constant, compiled
     gc.collect()
     assert mx.get_active_memory() <= before + 1024
+
+
+def test_threads_share_a_compiled_step() -> None:
+    state = {"count": mx.array(0), "seen": [mx.zeros(3)]}
+
+    @partial(mx.compile, inputs=state, outputs=state)
+    def step(x: Any) -> Any:
+        state["count"] = state["count"] + 1
+        state["seen"][0] = state["seen"][0] + x
+        return x * 2
+
+    errors: list[BaseException] = []
+
+    def worker() -> None:
+        try:
+            for i in range(100):
+                assert step(mx.full((3,) if i % 2 else (1,), 1.0)).sum().item() == (6.0 if i % 2 else 2.0)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=worker) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert state["count"].item() == 400
+    assert state["seen"][0].tolist() == [400.0] * 3

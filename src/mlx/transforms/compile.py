@@ -144,6 +144,10 @@ def _has_sizes(nodes: list[Node]) -> bool:
     return any(type(extent) is Size for node in nodes for extent in node.shape)
 
 
+# While a function is traced, captured state holds placeholders. One lock for all, since traces nest in any order.
+_tracing = threading.RLock()
+
+
 class _Compiled:
     """A function with the traces made of it, by signature."""
 
@@ -154,9 +158,14 @@ class _Compiled:
         self.shapeless = shapeless
         self.traces: dict[tuple[Hashable, ...], Traced] = {}
         self.shapeless_traces: dict[tuple[Hashable, ...], list[Traced]] = {}
-        self.lock = threading.RLock()  # a trace fills captured state with placeholders
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.inputs is None and self.outputs is None:
+            return self._call(args, kwargs)
+        with _tracing:
+            return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         nodes: list[Node] = []
         entries: Key = []
         _enter(args, nodes, entries)
@@ -167,7 +176,7 @@ class _Compiled:
         key = tuple(entries)
         traced = self.traces.get(key)
         if traced is None:
-            with self.lock:
+            with _tracing:
                 traced = self._new(key, nodes, args, kwargs)
         if recorder().open_transforms:
             results = traced.trace.replay(nodes)
