@@ -76,7 +76,7 @@ def gathered_product(a: Node, b: Node, lhs: array | None, rhs: array | None, fun
         return matmul(a, b)
     lhs_index, rhs_index = _flat_index(a, lhs, "lhs_indices", function), _flat_index(b, rhs, "rhs_indices", function)
     batch = broadcast_shape(lhs_index.shape, rhs_index.shape)
-    (rows, inner), columns = a.shape[-2:], b.shape[-1]
+    rows, columns = a.shape[-2], b.shape[-1]
     # The larger matrices are picked from the stack by the primitive, the smaller ones are copied.
     if rows <= columns:
         out = GATHERED_MATMUL(_picked(a, lhs, lhs_index, batch), _stack(b), _entries(rhs_index, batch))
