@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from mlx.arrays import conversion
 from mlx.ir.dtypes import bool_
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape
-from mlx.ir.sizes import Size
+from mlx.ir.sizes import Size, index
 
 _LIMIT = 2**31
 _WHOLE = slice(None)
@@ -113,8 +112,8 @@ def selection_of(shape: Shape, key: Any) -> Selection:
     selection.shape = selection.gathered = tuple(sliced)
     if indices:
         index_shape: Shape = ()
-        for index in indices:
-            index_shape = broadcast_shape(index_shape, index.shape)
+        for node in indices:
+            index_shape = broadcast_shape(index_shape, node.shape)
         # Index arrays that stand side by side are replaced by their axes, others come first; integers count as arrays.
         together = picked[-1][0] - picked[0][0] == len(picked) - 1
         insert = picked[0][1] if together else 0
@@ -162,7 +161,7 @@ def index_of(entry: Any) -> int | Node:
             node = conversion.node_from(entry, None)
         else:
             try:
-                return operator.index(entry)
+                return index(entry)
             except TypeError:
                 raise ValueError(
                     f"[index] Cannot index an array with {type(entry).__name__}; use integers, slices, ..., None "
@@ -206,14 +205,14 @@ def steps(key: slice, extent: int) -> tuple[int, int, int]:
 
 def _bounds(key: slice, extent: int) -> tuple[int, int, int]:
     """`key.indices(extent)` by arithmetic, which follows an extent that is a size."""
-    step = 1 if key.step is None else operator.index(key.step)
+    step = 1 if key.step is None else index(key.step)
     last = extent if step > 0 else extent - 1
     lowest = 0 if step > 0 else -1
     first, end = (lowest, last) if step > 0 else (last, lowest)
     if key.start is not None:
-        first = _clamped(operator.index(key.start), extent, lowest, last)
+        first = _clamped(index(key.start), extent, lowest, last)
     if key.stop is not None:
-        end = _clamped(operator.index(key.stop), extent, lowest, last)
+        end = _clamped(index(key.stop), extent, lowest, last)
     return first, end, step
 
 

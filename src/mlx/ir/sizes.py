@@ -49,12 +49,14 @@ class Sizes:
     """The sizes of one trace: terms, numbered in order, and the decisions taken on them.
 
     A term is ("size", input, axis), ("constant", value, 0) or (an operation of `ARITHMETIC`, left term, right term); a
-    decision is (a comparison, left term, right term).
+    decision is (a comparison, left term, right term). A requirement names two terms that have to be equal, and says
+    what is wrong where they are not.
     """
 
     def __init__(self) -> None:
         self.terms: list[Term] = []
         self.decisions: dict[Term, bool] = {}
+        self.requirements: dict[tuple[int, int], str] = {}
         self._numbers: dict[Term, int] = {}
         self.is_open = False
 
@@ -80,8 +82,10 @@ class Sizes:
         return number
 
     def number_of(self, value: int) -> int:
-        if type(value) is Size and value.sizes is self:
-            return value.number
+        if type(value) is Size:
+            if value.sizes is self:
+                return value.number
+            value = value.fixed()  # of another trace, around this one
         return self.number(("constant", int.__int__(value), 0))
 
     def decide(self, comparison: str, left: int, right: int, outcome: bool) -> None:
@@ -90,7 +94,11 @@ class Sizes:
             self.decisions[comparison, self.number_of(left), self.number_of(right)] = outcome
 
     def values(self, shapes: Sequence[Shape]) -> list[int] | None:
-        """The value of every term for arguments of these shapes; None where the trace does not serve them."""
+        """The value of every term for arguments of these shapes; None where the trace does not serve them.
+
+        Raises:
+            ValueError: a requirement is not met.
+        """
         values: list[int] = []
         for operation, left, right in self.terms:
             if operation == "size":
@@ -105,6 +113,9 @@ class Sizes:
         for (comparison, left, right), outcome in self.decisions.items():
             if COMPARISONS[comparison](values[left], values[right]) is not outcome:
                 return None
+        for (left, right), complaint in self.requirements.items():
+            if values[left] != values[right]:
+                raise ValueError(complaint)
         return values
 
 
@@ -171,8 +182,7 @@ def _arithmetic(symbol: str, function: Callable[[Any, Any], Any], reflected: boo
         if not isinstance(other, int):
             return NotImplemented if type(other) is not float else _ordered(function, self.fixed(), other, reflected)
         sizes = self.sizes
-        plain = other.plain() if type(other) is Size else other
-        value = _ordered(function, self.plain(), plain, reflected)
+        value = _ordered(function, self.plain(), other.plain() if type(other) is Size else other, reflected)
         if not sizes.is_open:
             return value
         left, right = (other, self) if reflected else (self, other)
@@ -233,20 +243,37 @@ def plain(shape: Shape) -> Shape:
     return tuple([extent.plain() if type(extent) is Size else extent for extent in shape])
 
 
+def index(value: Any) -> int:
+    """`operator.index`, which makes a plain integer of a size, but for sizes."""
+    return value if type(value) is Size else operator.index(value)
+
+
 def fixed(extent: int) -> int:
     """An extent as a plain integer that the trace serves alone, for loops that run so often."""
     return extent.fixed() if type(extent) is Size else extent
 
 
+def require_equal(left: int, right: int, complaint: str) -> None:
+    """Raise ValueError where two extents differ; a trace for which they are equal does so for other sizes."""
+    if int.__int__(left) != int.__int__(right):
+        raise ValueError(complaint)
+    sizes = left.sizes if type(left) is Size else right.sizes if type(right) is Size else None
+    if sizes is not None and sizes.is_open:
+        sizes.requirements[sizes.number_of(left), sizes.number_of(right)] = complaint
+
+
 def broadcast_extent(left: int, right: int) -> int:
     """The extent that two extents broadcast to, of which one may be a size; no decision is taken on it."""
-    sizes = left.sizes if type(left) is Size else right.sizes if type(right) is Size else None
-    if (
-        sizes is None
-        or not sizes.is_open
-        or (type(left) is Size and type(right) is Size and left.number == right.number)
-    ):
+    if type(left) is not Size:
+        left, right = right, left
+    if type(left) is not Size or not left.sizes.is_open:
         return _broadcast(left, right)
+    if type(right) is Size:
+        if left.number == right.number:
+            return left
+    elif right == 1:
+        return left
+    sizes = left.sizes
     value = _broadcast(int.__int__(left), int.__int__(right))
     return Size(value, sizes, ("broadcast", sizes.number_of(left), sizes.number_of(right)))
 

@@ -5,14 +5,15 @@ An axis out of range is NumPy's AxisError, which callers catch as an IndexError 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
-from operator import index
 from typing import Any, TypeAlias
 
 from numpy.exceptions import AxisError
 
 from mlx.ir.dtypes import Dtype, float32
 from mlx.ir.node import Node
+from mlx.ir.sizes import index, open_sizes
 from mlx.primitives.structure import cast
 
 # A Device, a Stream, or None. One device runs everything here; the argument is taken for compatibility.
@@ -67,7 +68,7 @@ def array_nodes(arrays: Any, function: str) -> list[Node]:
 def integers(values: Sequence[int], function: str, argument: str) -> tuple[int, ...]:
     """A sequence of integers as Python ints; TypeError for anything else."""
     try:
-        return tuple(map(index, values))
+        return tuple(map(index if open_sizes else operator.index, values))
     except TypeError:
         raise TypeError(f"[{function}] {argument} must be a sequence of ints, got {values!r}.") from None
 
@@ -80,7 +81,7 @@ def one_or_more_integers(values: int | Sequence[int], function: str, argument: s
 def one_integer(value: int, function: str, argument: str) -> int:
     """An integer as a Python int; TypeError for anything else."""
     try:
-        return index(value)
+        return index(value) if open_sizes else operator.index(value)
     except TypeError:
         raise TypeError(f"[{function}] {argument} must be an int, got {value!r}.") from None
 

@@ -9,6 +9,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape, scalar_node
+from mlx.ir.sizes import broadcast_extent, open_sizes
 from mlx.ops.arguments import StreamOrDevice, array_node, integers
 from mlx.ops.reductions import sum
 from mlx.primitives import matmul as primitives
@@ -57,8 +58,12 @@ def _check_matrices(x: Node, y: Node, function: str) -> None:
             f"[{function}] Last dimension of first input with shape {a} must match second to last dimension "
             f"of second input with shape {b}."
         )
-    if len(a) > 2 and len(b) > 2 and a[:-2] != b[:-2]:
-        broadcast_shape(a[:-2], b[:-2])
+    if len(a) > 2 and len(b) > 2:
+        if open_sizes:  # nothing is decided here that a product of other sizes would have to agree with
+            for pair in zip(a[-3::-1], b[-3::-1], strict=False):
+                broadcast_extent(*pair)
+        elif a[:-2] != b[:-2]:
+            broadcast_shape(a[:-2], b[:-2])
 
 
 def matmul(a: array, b: array, /, *, stream: StreamOrDevice = None) -> array:

@@ -10,6 +10,7 @@ from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import node_of
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape
+from mlx.ir.sizes import Size, require_equal
 from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
@@ -43,6 +44,8 @@ __all__ = [
 
 def _complete(shape: Shape, size: int, function: str) -> Shape:
     """`shape` for `size` elements, a -1 in it replaced by the extent that follows from the others."""
+    if type(size) is Size:
+        return _complete_for_any(shape, size, function)
     if -1 in shape:
         known = -prod(shape)
         if shape.count(-1) > 1:
@@ -56,6 +59,21 @@ def _complete(shape: Shape, size: int, function: str) -> Shape:
             checked_extent(extent, function)
         raise ValueError(f"[{function}] Cannot reshape array of size {size} into shape {shape}.")
     return shape
+
+
+def _complete_for_any(shape: Shape, size: Size, function: str) -> Shape:
+    """The same in a shapeless trace, of which the numbers in `shape` are constants."""
+    _complete(shape, size.plain(), function)
+    complaint = (
+        f"[{function}] The array does not fit into shape {shape}, whose numbers became constants when the function was "
+        f"traced. Let one be inferred by -1, merge axes with mx.flatten, or compile without shapeless."
+    )
+    known = prod(extent for extent in shape if extent != -1)
+    if -1 not in shape:
+        require_equal(size, known, complaint)
+        return shape
+    require_equal(size % known, 0, complaint)
+    return tuple(size // known if extent == -1 else extent for extent in shape)
 
 
 def reshape(a: array, /, shape: Sequence[int], *, stream: StreamOrDevice = None) -> array:

@@ -16,7 +16,7 @@ import numpy as np
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape, record
 from mlx.ir.primitive import Primitive
-from mlx.ir.sizes import broadcast_extent, open_sizes
+from mlx.ir.sizes import Size, broadcast_extent, open_sizes
 from mlx.primitives.arithmetic import MULTIPLY
 from mlx.primitives.elementwise import conjugate
 from mlx.primitives.shape import BROADCAST, RESHAPE, TRANSPOSE, Dims, reshape, transpose
@@ -126,8 +126,8 @@ def _pattern(a_shape: Shape, a_labels: Labels, b_shape: Shape, b_labels: Labels,
     """Choose the contraction. An axis that is broadcast becomes a free axis of the other operand alone."""
     a = dict(zip(a_labels, a_shape, strict=True))
     b = dict(zip(b_labels, b_shape, strict=True))
-    kept_a = {x: extent for x, extent in a.items() if not (x in b and x in out and extent == 1)}
-    kept_b = {x: extent for x, extent in b.items() if not (x in kept_a and x in out and extent == 1)}
+    kept_a = {x: extent for x, extent in a.items() if not (x in b and x in out and _is_one(extent))}
+    kept_b = {x: extent for x, extent in b.items() if not (x in kept_a and x in out and _is_one(extent))}
     contracted = [x for x in kept_a if x in kept_b and x not in out]
     batch = [x for x in out if x in kept_a and x in kept_b]
     free_a = [x for x in kept_a if x not in kept_b]
@@ -153,6 +153,11 @@ def _pattern(a_shape: Shape, a_labels: Labels, b_shape: Shape, b_labels: Labels,
     )
 
 
+def _is_one(extent: int) -> bool:
+    """Whether an axis is broadcast away. One of unknown size is not: `_broadcast_together` has broadcast it."""
+    return type(extent) is not Size and extent == 1
+
+
 def _broadcast_together(a: Node, a_labels: Labels, b: Node, b_labels: Labels, out_labels: Labels) -> tuple[Node, Node]:
     """The operands with the same extents where they share a label of the output.
 
@@ -162,12 +167,15 @@ def _broadcast_together(a: Node, a_labels: Labels, b: Node, b_labels: Labels, ou
     for label, extent in zip(a_labels, a.shape, strict=True):
         if label in extents and label in out_labels:
             extents[label] = broadcast_extent(extent, extents[label])
-    shared = [label for label in a_labels if label in b_labels and label in out_labels]
+    shared = {label for label in a_labels if label in b_labels and label in out_labels}
     return _with_extents(a, a_labels, extents, shared), _with_extents(b, b_labels, extents, shared)
 
 
-def _with_extents(x: Node, labels: Labels, extents: dict[int, int], shared: list[int]) -> Node:
-    shape = tuple(extents[label] if label in shared else extent for label, extent in zip(labels, x.shape, strict=True))
+def _with_extents(x: Node, labels: Labels, extents: dict[int, int], shared: set[int]) -> Node:
+    shape = tuple(
+        extents[label] if label in shared and not _is_one(extent) else extent
+        for label, extent in zip(labels, x.shape, strict=True)
+    )
     same = all(wanted is extent for wanted, extent in zip(shape, x.shape, strict=True))
     return x if same else BROADCAST(x, shape)
 
