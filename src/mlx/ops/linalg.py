@@ -10,6 +10,7 @@ from mlx.arrays.operands import operand_pair
 from mlx.ir.dtypes import float32, float64, promote_types
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape, scalar_node
+from mlx.ir.sizes import fixed
 from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, checked_axis
 from mlx.primitives.arithmetic import ABS, SIGN
 from mlx.primitives.exponential import LOG
@@ -371,7 +372,7 @@ def slogdet(a: array, *, stream: StreamOrDevice = None) -> tuple[array, array]:
 
 
 def _components(x: Node, axis: int) -> list[Node]:
-    return [slice_axis(x, axis, i, 1) for i in range(x.shape[axis])]
+    return [slice_axis(x, axis, i, 1) for i in range(fixed(x.shape[axis]))]
 
 
 def _minor(a: list[Node], b: list[Node], i: int, j: int) -> Node | None:
