@@ -719,3 +719,14 @@ def test_threads_share_a_compiled_step() -> None:
     assert errors == []
     assert state["count"].item() == 400
     assert state["seen"][0].tolist() == [400.0] * 3
+
+
+def test_results_that_another_thread_awaits_are_arguments() -> None:
+    compiled = mx.compile(lambda x: x * 2)
+    pending = compiled(mx.array([1.0, 2.0]))
+    seen: list[Any] = []
+    for function in (lambda: compiled(pending).tolist(), pending.tolist):
+        thread = threading.Thread(target=lambda function=function: seen.append(function()))
+        thread.start()
+        thread.join()
+    assert seen == [[4.0, 8.0], [2.0, 4.0]]

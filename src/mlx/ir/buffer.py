@@ -23,15 +23,17 @@ meter = Meter()
 class Buffer:
     """One value's memory: a NumPy array, a device array of the runtime, or both views of the same value.
 
-    Buffers are immutable: whoever makes one hands its memory over.
+    `place` is the device that the latter is on, where that is known. Buffers are immutable: whoever makes one hands its
+    memory over.
     """
 
-    __slots__ = ("device", "host", "nbytes")
+    __slots__ = ("device", "host", "nbytes", "place")
 
-    def __init__(self, host: np.ndarray[Any, Any] | None, device: Any, nbytes: int) -> None:
+    def __init__(self, host: np.ndarray[Any, Any] | None, device: Any, nbytes: int, place: Any = None) -> None:
         self.host = host
         self.device = device
         self.nbytes = nbytes
+        self.place = place
         meter.active += nbytes
         if meter.active > meter.peak:
             meter.peak = meter.active

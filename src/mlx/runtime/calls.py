@@ -24,7 +24,7 @@ _kept: OrderedDict[Hashable, Program] = OrderedDict()
 class Program:
     """What runs a trace on an engine."""
 
-    __slots__ = ("_params", "program")
+    __slots__ = ("_params", "device", "program")
 
     def __init__(self, trace: Trace, key: Hashable) -> None:
         plan = plan_trace(trace)
@@ -36,6 +36,7 @@ class Program:
                 self.program = known.program
         finally:
             plan.release()
+        self.device = self.program.device
         self._params = list(plan.params)
         _kept[key, plan.key] = self
         _kept.move_to_end((key, plan.key))

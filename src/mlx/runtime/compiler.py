@@ -17,7 +17,7 @@ from mlx.ir.node import Node
 from mlx.runtime.devices import DeviceType, default_device, gpu_is_available
 from mlx.runtime.plan import Inputs, Plan
 
-DONATED = 65536  # bytes from which an input that nothing else holds gives its memory to an output
+DONATED_ON_CPU = 65536  # bytes from which an input that nothing else holds gives its memory to an output
 DONATIONS_MISSED = 3  # runs that could have donated more than the executable takes, before it is compiled again
 HANDED_OVER_ON_CPU = 65536  # bytes up to which a host array is copied at each call rather than once for all calls
 HANDED_OVER = 4096
@@ -117,14 +117,17 @@ class Compiled:
         self.donated: set[int] = set()
         self.missed = 0
         self.device = xla.device
-        self.handed_over = HANDED_OVER_ON_CPU if xla.platform == "cpu" else HANDED_OVER
+        on_cpu = xla.platform == "cpu"
+        self.handed_over = HANDED_OVER_ON_CPU if on_cpu else HANDED_OVER
+        # A GPU replays its launches from a graph as long as inputs and outputs stay where they are.
+        self.donated_from = DONATED_ON_CPU if on_cpu else 1
 
     def run(self, inputs: Inputs) -> list[Any]:
         """The device arrays of the program's outputs, possibly still being computed."""
         with xla.jax.enable_x64(True), xla.jax.default_device(self.device):
             if inputs.numbers != self.numbers:
                 self._adapt(inputs.numbers)
-            free = inputs.releasable(DONATED)
+            free = inputs.releasable(self.donated_from)
             self._choose_donations(inputs, free)
             arguments = self._arguments(inputs, free)
             if self.executable is None:
@@ -178,7 +181,7 @@ class Compiled:
         for node in inputs.leaves:
             buffer = node.value
             device = buffer.device  # type: ignore[union-attr]
-            if device is None or gpu_is_available():
+            if device is None or buffer.place is not self.device:  # type: ignore[union-attr]
                 device = self._device_value(buffer)  # type: ignore[arg-type]
             arguments.append(device)
         for position in self.donated:  # what somebody still holds, or sees through NumPy, is not overwritten
@@ -198,10 +201,13 @@ class Compiled:
             if buffer.nbytes <= self.handed_over or (on_cpu and _is_aligned(buffer.host)):
                 return buffer.host
             value = buffer.device = xla.jax.device_put(buffer.host)
+            buffer.place = self.device
             if on_cpu:  # NumPy can look at XLA's copy, so the other one need not stay
                 buffer.host = None
-        elif gpu_is_available() and value.device != self.device:
-            value = buffer.device = xla.jax.device_put(value, self.device)
+        elif buffer.place is not self.device:
+            if gpu_is_available() and value.device != self.device:
+                value = buffer.device = xla.jax.device_put(value, self.device)
+            buffer.place = self.device
         return value
 
     def _compile(self, arguments: list[Any]) -> Callable[..., Any]:

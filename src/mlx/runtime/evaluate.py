@@ -6,11 +6,9 @@ import threading
 from collections.abc import Hashable
 from typing import Any
 
-import numpy as np
-
 from mlx.ir.buffer import Buffer
 from mlx.ir.node import FIRST_LIMIT, Node, hooks, recorder
-from mlx.ir.trace import Call
+from mlx.ir.trace import RESULT, Call
 from mlx.ir.walk import in_recorded_order
 from mlx.runtime import engine
 from mlx.runtime.calls import is_awaited, program_of
@@ -29,6 +27,9 @@ def evaluate(nodes: list[Node]) -> None:
     """Compute the values of `nodes`, and of held pending nodes that share unevaluated ancestors with them."""
     with _lock:
         run_calls()
+        for node in nodes:
+            if node.primitive is RESULT and node.value is None:  # of a call that another thread made
+                run_call(node.params[0])  # type: ignore[arg-type]
         plan = plan_for(nodes)
         if plan is not None:
             _run(plan)
@@ -90,10 +91,11 @@ def run_call(call: Call) -> None:
             if unknown:
                 evaluate(unknown)
                 unknown.clear()
-            values = program_of(call.trace).run(call.leaves)
+            program = program_of(call.trace)
+            values = program.run(call.leaves)
+            place = program.device
             for node, value, nbytes in zip(call.results, values, call.trace.result_bytes, strict=True):
-                host = type(value) is np.ndarray
-                node.value = Buffer(value, None, nbytes) if host else Buffer(None, value, nbytes)
+                node.value = Buffer(value, None, nbytes) if place is None else Buffer(None, value, nbytes, place)
         for node in call.results:
             node.params = ()
         call.leaves, call.results = [], []
@@ -107,7 +109,7 @@ def _run(plan: Plan) -> None:
         plan.release()
         _put_back(plan.nodes)
         raise
-    _store(plan, values)
+    _store(plan, values, program.device)
     plan.release()
     recorder().limit = FIRST_LIMIT
     if recorder().open_transforms:
@@ -130,14 +132,14 @@ def _program(plan: Plan) -> Interpreted | Compiled:
     return program
 
 
-def _store(plan: Plan, values: list[Any]) -> None:
+def _store(plan: Plan, values: list[Any], place: Any) -> None:
     mine = recorder()
     first_open = mine.first_open_serial if mine.open_transforms else None
     for node, value in zip(plan.outputs, values, strict=True):
-        if isinstance(value, np.ndarray):
+        if place is None:
             node.value = Buffer(value, None, value.nbytes)
         else:
-            node.value = Buffer(None, value, node.nbytes)
+            node.value = Buffer(None, value, node.nbytes, place)
         if first_open is not None and node.serial >= first_open:
             mine.evaluated_inside.append(node)
         else:

@@ -17,6 +17,8 @@ Array = np.ndarray[Any, Any]
 class Interpreted:
     """How to run one program on NumPy: the kernel and the operands of every step, and what it is the last to use."""
 
+    device = None  # of JAX, that the values are on
+
     __slots__ = ("constants", "leaf_numbers", "outputs", "overwritten", "scalar_numbers", "size", "steps")
 
     def __init__(self, plan: Plan, overwrites: bool = False) -> None:
