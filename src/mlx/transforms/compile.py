@@ -10,7 +10,7 @@ from typing import Any
 
 from mlx.arrays.array import array
 from mlx.ir.node import Node, recorder
-from mlx.ir.sizes import Size
+from mlx.ir.sizes import Size, open_sizes
 from mlx.transforms.tracing import Traced, filled, trace_function, write_back
 
 SIGNATURES_KEPT = 512  # traces of one function; the oldest goes first
@@ -59,7 +59,10 @@ def compile(
         outputs: a tree of lists and dicts that `fun` changes; after every call they hold the new arrays. Arrays that
             are in `inputs` too give their memory to the new ones.
         shapeless: keep the program for arrays of other sizes with the same number of axes. It is recorded anew only
-            where a size decides what is to be done (for example whether an axis of one element is broadcast).
+            where a size decides what is to be done (for example whether an axis of one element is broadcast, or how
+            often a loop over an array runs). Numbers that `fun` reads with `x.shape`, `x.size` or `len(x)` remain those
+            of the arrays that it was recorded for: write `mx.mean(x)` for `x.sum() / x.size`, and `mx.flatten` or a
+            -1 for a computed extent.
 
     Returns:
         A function of the same arguments, with name, documentation and signature of `fun`.
@@ -67,7 +70,8 @@ def compile(
     Raises:
         TypeError: `fun` is not callable.
         ValueError: an argument is no tree of arrays and constants; `fun` evaluates an array that depends on its
-            arguments; or it uses an argument's array that it did not get as its argument.
+            arguments; or it uses an argument's array that it did not get as its argument. A shapeless program: an array
+            does not fit into the shape that `fun` reshapes it to.
 
     Example:
         >>> import mlx.core as mx
@@ -174,7 +178,8 @@ class _Compiled:
         if self.inputs is not None:
             _enter((self.inputs,), nodes, entries, captured=True)
         key = tuple(entries)
-        traced = self.traces.get(key)
+        # Inside of a shapeless trace: what depends on its sizes is of use to it alone.
+        traced = None if open_sizes and _has_sizes(nodes) else self.traces.get(key)
         if traced is None:
             with _tracing:
                 traced = self._new(key, nodes, args, kwargs)
@@ -205,10 +210,17 @@ class _Compiled:
         """The trace for a signature, made from one that was recorded for other sizes where that serves."""
         key = _without_sizes(nodes, key)
         shapes = [node.shape for node in nodes]
+        refusal = None
         for known in self.shapeless_traces.get(key, ()):
-            special = known.specialised(shapes)
-            if special is not None:
-                return special
+            try:
+                special = known.specialised(shapes)
+            except ValueError as error:
+                refusal = refusal or error
+            else:
+                if special is not None:
+                    return special
+        if refusal is not None:
+            raise refusal
         traced = trace_function("compile", self.fun, args, kwargs, self.inputs, self.outputs, shapeless=True)
         if not _depends_on_open_transform(traced):
             _keep(self.shapeless_traces, key, [traced, *self.shapeless_traces.get(key, ())][:VARIANTS_KEPT])
