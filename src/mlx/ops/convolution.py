@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import index
 from typing import Any
 
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import promote_types
 from mlx.ir.node import Node
+from mlx.ir.sizes import index
 from mlx.ops.arguments import StreamOrDevice, array_node
 from mlx.primitives.convolution import CONVOLUTION, Window
 from mlx.primitives.shape import reshape
@@ -486,4 +486,4 @@ def convolve(a: array, v: array, /, mode: str = "full", *, stream: StreamOrDevic
     signal = conv_general(
         wrap(reshape(x, (1, x.size, 1))), wrap(reshape(w, (1, w.size, 1))), padding=([low], [high]), flip=True
     )
-    return wrap(reshape(signal._node, (signal.size,)))
+    return wrap(reshape(signal._node, (signal._node.size,)))
