@@ -13,8 +13,9 @@ from mlx.ir.walk import ancestors, dependents
 from mlx.primitives.shape import broadcast
 from mlx.primitives.slicing import zeros
 from mlx.primitives.structure import PROJECT, TRACER, cast
+from mlx.transforms.differentiated import begin, tracer_of
 from mlx.transforms.reverse import backward
-from mlx.transforms.value_and_grad import begin, checked_arrays, function_outputs, tracer_of
+from mlx.transforms.value_and_grad import checked_arrays, function_outputs
 
 Tangents = Sequence[Node | None]
 
