@@ -142,6 +142,7 @@ def test_vmap_over_every_operand() -> None:
         ({"rhs_indices": mx.array([True])}, ValueError, "Indices must be integral"),
         ({"rhs_indices": [0, 1]}, TypeError, "rhs_indices must be an mx.array"),
         ({"lhs_indices": mx.array([0, 1]), "rhs_indices": mx.array([0, 1, 2])}, ValueError, "cannot be broadcast"),
+        ({}, ValueError, "cannot be broadcast"),
         ({"b": mx.ones((6, 4, 2))}, ValueError, "must match second to last"),
         ({"a": mx.array(1.0)}, ValueError, "has no axes"),
         ({"a": mx.ones((4, 3, 5), mx.int32), "b": mx.ones((6, 5, 2), mx.int32)}, ValueError, "int32"),

@@ -18,6 +18,7 @@ from mlx.ops.logical import *
 from mlx.ops.norms import *
 from mlx.ops.padding import *
 from mlx.ops.products import *
+from mlx.ops.quantization import *
 from mlx.ops.ranges import *
 from mlx.ops.reductions import *
 from mlx.ops.rounding import *

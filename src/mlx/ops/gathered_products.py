@@ -73,6 +73,7 @@ def gather_mm(
 def gathered_product(a: Node, b: Node, lhs: array | None, rhs: array | None, function: str) -> Node:
     """The products of stacks of matrices of one dtype, picked by indices."""
     if lhs is None and rhs is None:
+        broadcast_shape(a.shape[:-2], b.shape[:-2])
         return matmul(a, b)
     lhs_index, rhs_index = _flat_index(a, lhs, "lhs_indices", function), _flat_index(b, rhs, "rhs_indices", function)
     batch = broadcast_shape(lhs_index.shape, rhs_index.shape)

@@ -1,0 +1,451 @@
+"""Arrays of few bits an element: groups of neighbours share a scale, and a bias in the affine mode.
+
+A product with a quantised matrix is one with the matrix that it stands for. XLA fuses the decoding with what follows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, NoReturn
+
+from mlx.arrays.array import array, wrap
+from mlx.ir.dtypes import Dtype, bfloat16, float32, float64, promote_types, uint8, uint32
+from mlx.ir.node import Node
+from mlx.ir.primitive import broadcast_shape
+from mlx.ops.arguments import StreamOrDevice, array_node, dtype_argument, one_integer
+from mlx.ops.gathered_products import gathered_product
+from mlx.primitives.arithmetic import ABS, EQUAL, GREATER, MAXIMUM, MINIMUM
+from mlx.primitives.elementwise import SELECT
+from mlx.primitives.matmul import matmul
+from mlx.primitives.quantization import DECODE, E2M1, E4M3, E8M0, ENCODE, EXACT_QUOTIENT, LARGEST, PACK, UNPACK, WORD
+from mlx.primitives.reductions import MAX, MIN
+from mlx.primitives.rounding import ROUND
+from mlx.primitives.shape import reshape, transpose
+from mlx.primitives.structure import cast
+
+__all__ = ["dequantize", "gather_qmm", "quantize", "quantized_matmul"]
+
+
+class Mode(NamedTuple):
+    """A way to quantise; the first group size and the first count of bits are the defaults."""
+
+    group_sizes: tuple[int, ...]
+    bits: tuple[int, ...]
+    element: str = ""  # the format of an element, or "" for integers
+    scale: str = ""  # the format of a scale, or "" for that of the array
+
+
+MODES = {
+    "affine": Mode((64, 32, 128), (4, 1, 2, 3, 5, 6, 8)),
+    "mxfp4": Mode((32,), (4,), E2M1, E8M0),
+    "mxfp8": Mode((32,), (8,), E4M3, E8M0),
+    "nvfp4": Mode((16,), (4,), E2M1, E4M3),
+}
+
+_LEAST_SCALE = 1e-7  # so that constant groups divide by something
+_NVFP4_LARGEST = LARGEST[E2M1] * LARGEST[E4M3]  # what an element times a scale can be
+
+
+class _Format(NamedTuple):
+    """A mode with its numbers chosen."""
+
+    name: str
+    mode: Mode
+    group_size: int
+    bits: int
+
+
+def _format(function: str, mode: str, group_size: int | None, bits: int | None) -> _Format:
+    if mode not in MODES:
+        raise ValueError(f"[{function}] Invalid quantization mode {mode!r}. The modes are {', '.join(MODES)}.")
+    known = MODES[mode]
+    size = known.group_sizes[0] if group_size is None else one_integer(group_size, function, "group_size")
+    width = known.bits[0] if bits is None else one_integer(bits, function, "bits")
+    if size not in known.group_sizes:
+        supported = ", ".join(map(str, sorted(known.group_sizes)))
+        raise ValueError(
+            f"[{function}] The requested group size {size} is not supported in mode {mode!r}. The supported group "
+            f"sizes are: {supported}."
+        )
+    if width not in known.bits:
+        supported = ", ".join(map(str, sorted(known.bits)))
+        raise ValueError(
+            f"[{function}] The requested number of bits {width} is not supported in mode {mode!r}. The supported bits "
+            f"are: {supported}."
+        )
+    return _Format(mode, known, size, width)
+
+
+def _global_scale(function: str, value: array | None, mode: str) -> Node | None:
+    if value is None:
+        return None
+    if mode != "nvfp4":
+        raise ValueError(f"[{function}] Global scale is only supported for 'nvfp4' quantization mode, not {mode!r}.")
+    node = array_node(value, function, "global_scale")
+    if node.size != 1 or node.ndim > 1:
+        raise ValueError(f"[{function}] Global scale must be a scalar but got shape {node.shape}.")
+    if node.dtype is not float32:
+        raise ValueError(f"[{function}] Global scale must have dtype float32 but got {node.dtype.name}.")
+    return reshape(node, ())
+
+
+def _refuse_dtype(function: str, what: str) -> NoReturn:
+    raise ValueError(f"[{function}] Only real floating types are supported but {what}.")
+
+
+def _is_real_floating(dtype: Dtype) -> bool:
+    return dtype.is_inexact and not dtype.is_complex
+
+
+# ---------------------------------------------------------------------- quantising
+
+
+def quantize(
+    w: array,
+    /,
+    group_size: int | None = None,
+    bits: int | None = None,
+    mode: str = "affine",
+    *,
+    global_scale: array | None = None,
+    stream: StreamOrDevice = None,
+) -> tuple[array, ...]:
+    """Quantise the elements of an array in groups along its last axis.
+
+    In the affine mode an element w becomes the integer round((w - bias) / scale), where scale and bias are chosen so
+    that the integers span those of `bits` bits; that element of the group which is largest in magnitude is exactly a
+    multiple of the scale (not with 1 bit). The other modes round w / scale to a floating-point format of `bits` bits.
+
+    ======  ============  ===================  ======================
+    mode    group_size    bits                 scales
+    ======  ============  ===================  ======================
+    affine  32, 64, 128   1, 2, 3, 4, 5, 6, 8  dtype of w, and biases
+    mxfp4   32            4 (e2m1)             powers of two (e8m0)
+    mxfp8   32            8 (e4m3)             powers of two (e8m0)
+    nvfp4   16            4 (e2m1)             e4m3
+    ======  ============  ===================  ======================
+
+    Args:
+        w: array of shape (..., n) with two axes or more, of real floating numbers; `group_size` divides n.
+        group_size: how many neighbours share a scale, by default 64 or the only size of the mode.
+        bits: bits an element, by default 4, or 8 in mode "mxfp8".
+        mode: a row of the table.
+        global_scale: float32 scalar, for "nvfp4" only: the largest magnitude in `w`, by which all is scaled first.
+
+    Returns:
+        The integers or codes, packed into uint32 words from the lowest bits on, of shape (..., n * bits / 32); scales
+        of shape (..., n / group_size), as uint8 codes but in the affine mode; in that mode biases of the same shape.
+
+    Raises:
+        ValueError: shape, dtype, mode, group size or bits are none of these.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> w = mx.concatenate([mx.arange(16.0), mx.arange(16.0) / 15], axis=0).reshape(1, 32)
+        >>> packed, scales, biases = mx.quantize(w, group_size=32)
+        >>> packed.shape, packed.dtype, scales.shape
+        ((1, 4), mlx.core.uint32, (1, 1))
+        >>> mx.dequantize(packed, scales, biases, group_size=32)[0, 12:20]
+        array([12, 13, 14, ..., 0, 0, 0], dtype=float32)
+    """
+    node = array_node(w, "quantize", "w")
+    if not _is_real_floating(node.dtype):
+        raise ValueError(f"[quantize] Only real floating types can be quantized but w has type {node.dtype.name}.")
+    chosen = _format("quantize", mode, group_size, bits)
+    scaled_by = _global_scale("quantize", global_scale, mode)
+    if node.ndim < 2:
+        raise ValueError(
+            f"[quantize] The matrix to be quantized must have at least 2 dimension but it has {node.ndim}."
+        )
+    *lead, last = node.shape
+    if last % chosen.group_size != 0:
+        raise ValueError(
+            f"[quantize] The last dimension of the matrix needs to be divisible by the quantization group size "
+            f"{chosen.group_size}. However the provided matrix has shape {node.shape}."
+        )
+    wide = float64 if node.dtype is float64 else float32
+    groups = cast(reshape(node, (*lead, last // chosen.group_size, chosen.group_size)), wide)
+    if chosen.mode.element:
+        numbers, scales = _rounded_to_floats(groups, node.dtype, chosen.mode, scaled_by)
+        return wrap(PACK(reshape(numbers, node.shape), chosen.bits)), wrap(scales)
+    numbers, scales, biases = _rounded_to_integers(groups, chosen.bits)
+    packed = PACK(reshape(numbers, node.shape), chosen.bits)
+    per_group = (*lead, last // chosen.group_size)
+    return wrap(packed), *(wrap(cast(reshape(x, per_group), node.dtype)) for x in (scales, biases))
+
+
+def _rounded_to_integers(groups: Node, bits: int) -> tuple[Node, Node, Node]:
+    """Integers, scales and biases of the affine mode."""
+    axis = groups.ndim - 1
+    count = 2**bits - 1
+    low, high = (extremum(groups, (axis,), True) for extremum in (MIN, MAX))
+    scale = MAXIMUM(EXACT_QUOTIENT(high - low, count), _LEAST_SCALE)
+    if bits == 1:
+        bias = low
+    else:
+        # The end of larger magnitude, with steps towards the other one, is moved so that zero lies on a step.
+        is_low = GREATER(ABS(low), ABS(high))
+        scale, edge = SELECT(is_low, scale, -scale), SELECT(is_low, low, high)
+        steps = ROUND(edge / scale)
+        at_zero = EQUAL(steps, 0)
+        scale = SELECT(at_zero, scale, edge / SELECT(at_zero, 1, steps))
+        bias = SELECT(at_zero, 0, edge)
+    numbers = MINIMUM(MAXIMUM(ROUND(EXACT_QUOTIENT(groups - bias, scale)), 0), count)
+    return cast(numbers, uint8), scale, bias
+
+
+def _rounded_to_floats(groups: Node, dtype: Dtype, mode: Mode, global_scale: Node | None) -> tuple[Node, Node]:
+    """Codes of elements and of scales. Quotients are rounded to `dtype` on the way, as the formats' tables are."""
+    axis = groups.ndim - 1
+    largest = MAX(ABS(groups), (axis,), True)
+    wanted = cast(cast(EXACT_QUOTIENT(largest, LARGEST[mode.element]), dtype), float32)
+    unit = None if global_scale is None else _NVFP4_LARGEST / global_scale
+    scales = ENCODE(wanted if unit is None else wanted * unit, mode.scale)
+    divisor = cast(DECODE(scales, mode.scale), groups.dtype)
+    vanishes = EQUAL(divisor, 0)
+    quotient = SELECT(
+        vanishes, 0, cast(cast(EXACT_QUOTIENT(groups, SELECT(vanishes, 1, divisor)), dtype), groups.dtype)
+    )
+    quotient = cast(quotient, float32)
+    codes = ENCODE(quotient if unit is None else quotient * unit, mode.element)
+    return codes, reshape(scales, scales.shape[:-1])
+
+
+# ---------------------------------------------------------------------- dequantising
+
+
+class _Quantized(NamedTuple):
+    """The parts of a quantised array, checked."""
+
+    format: _Format
+    packed: Node
+    scales: Node
+    biases: Node | None
+    global_scale: Node | None
+
+    @property
+    def dtype(self) -> Dtype | None:
+        """That of the scales and biases, where these have one."""
+        return None if self.biases is None else promote_types(self.scales.dtype, self.biases.dtype)
+
+
+def _quantized(
+    function: str,
+    w: array,
+    scales: array,
+    biases: array | None,
+    group_size: int | None,
+    bits: int | None,
+    mode: str,
+    global_scale: array | None = None,
+) -> _Quantized:
+    chosen = _format(function, mode, group_size, bits)
+    packed, scale = array_node(w, function, "w"), array_node(scales, function, "scales")
+    bias = None if biases is None else array_node(biases, function, "biases")
+    if packed.dtype is not uint32:
+        raise ValueError(f"[{function}] The weight matrix should be uint32 but received {packed.dtype.name}.")
+    if chosen.mode.scale:
+        if bias is not None:
+            raise ValueError(f"[{function}] Biases must be null for quantization mode {mode!r}.")
+        if scale.dtype is not uint8:
+            raise ValueError(f"[{function}] Scale type must be uint8 but received type {scale.dtype.name}.")
+    elif bias is None:
+        raise ValueError(f"[{function}] Biases must be provided for affine quantization.")
+    elif not _is_real_floating(promote_types(scale.dtype, bias.dtype)):
+        _refuse_dtype(function, f"scales have type {scale.dtype.name} and biases {bias.dtype.name}")
+    if packed.ndim < 2:
+        raise ValueError(f"[{function}] The quantized matrix must have at least 2 dimensions but has {packed.ndim}.")
+    fits = packed.shape[:-1] == scale.shape[:-1] and (bias is None or bias.shape == scale.shape)
+    if not fits or packed.shape[-1] * WORD != scale.shape[-1] * (chosen.group_size * chosen.bits):
+        raise ValueError(
+            f"[{function}] Shape of scales and biases does not match the matrix given the quantization parameters: "
+            f"the matrix has shape {packed.shape}, scales {scale.shape}"
+            + ("" if bias is None else f", biases {bias.shape}")
+            + f", with group_size={chosen.group_size} and bits={chosen.bits}."
+        )
+    return _Quantized(chosen, packed, scale, bias, _global_scale(function, global_scale, mode))
+
+
+def _dequantized(w: _Quantized, dtype: Dtype) -> Node:
+    """The array that `w` stands for, computed in `dtype`."""
+    _, mode, group_size, bits = w.format
+    *lead, groups = w.scales.shape
+    numbers = reshape(UNPACK(w.packed, bits), (*lead, groups, group_size))
+    per_group = (*lead, groups, 1)
+    if w.biases is not None:
+        scales, biases = (reshape(cast(x, dtype), per_group) for x in (w.scales, w.biases))
+        out = cast(numbers, dtype) * scales + biases
+    else:
+        scales = reshape(DECODE(w.scales, mode.scale), per_group)
+        if w.global_scale is not None:
+            scales = scales * (w.global_scale / _NVFP4_LARGEST)
+        out = cast(DECODE(numbers, mode.element) * scales, dtype)
+    return reshape(out, (*lead, groups * group_size))
+
+
+def dequantize(
+    w: array,
+    /,
+    scales: array,
+    biases: array | None = None,
+    group_size: int | None = None,
+    bits: int | None = None,
+    mode: str = "affine",
+    global_scale: array | None = None,
+    dtype: Dtype | None = None,
+    *,
+    stream: StreamOrDevice = None,
+) -> array:
+    """The array that a quantised one stands for: in the affine mode, its integers times the scales plus the biases.
+
+    Args:
+        w: uint32 array of shape (..., n * bits / 32), as `mx.quantize` packs it.
+        scales: array of shape (..., n / group_size).
+        biases: likewise, in the affine mode.
+        group_size, bits, mode, global_scale: as they were given to `mx.quantize`.
+        dtype: of the result, by default that of scales and biases, and bfloat16 (with a global scale float32) where
+            these are codes.
+
+    Returns:
+        Array of shape (..., n).
+
+    Raises:
+        ValueError: shapes, dtypes or parameters do not fit.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> w = mx.array([[1.0, -2.0, 0.5, 3.0] * 8])
+        >>> mx.dequantize(*mx.quantize(w, mode="mxfp4"), mode="mxfp4")[0, :4]
+        array([1, -2, 0.5, 3], dtype=bfloat16)
+    """
+    parts = _quantized("dequantize", w, scales, biases, group_size, bits, mode, global_scale)
+    own = parts.dtype or (bfloat16 if parts.global_scale is None else float32)
+    wanted = own if dtype is None else dtype_argument(dtype, "dequantize")
+    if not _is_real_floating(wanted):
+        _refuse_dtype("dequantize", f"output dtype is {wanted.name}")
+    computed = own if parts.biases is not None else wanted
+    return wrap(cast(_dequantized(parts, computed), wanted))
+
+
+# ---------------------------------------------------------------------- products
+
+
+def _product_dtype(function: str, x: Node, w: _Quantized) -> Dtype:
+    dtype = x.dtype if w.dtype is None else promote_types(x.dtype, w.dtype)
+    if x.dtype.is_complex or not _is_real_floating(dtype):
+        _refuse_dtype(function, f"x has type {x.dtype.name}")
+    return dtype
+
+
+def _check_product(function: str, x: Node, w: _Quantized, transposed: bool) -> None:
+    rows, columns = w.packed.shape[-2], w.scales.shape[-1] * w.format.group_size
+    if x.ndim < 1:
+        raise ValueError(f"[{function}] x has no axes, but it must be a vector or have more axes.")
+    if x.shape[-1] != (columns if transposed else rows):
+        raise ValueError(
+            f"[{function}] Last dimension of first input with shape {x.shape} does not match the expanded quantized "
+            f"matrix of shape {(rows, columns)} with transpose={transposed}."
+        )
+
+
+def _last_two_swapped(x: Node) -> Node:
+    axes = tuple(range(x.ndim))
+    return transpose(x, (*axes[:-2], axes[-1], axes[-2]))
+
+
+def quantized_matmul(
+    x: array,
+    w: array,
+    /,
+    scales: array,
+    biases: array | None = None,
+    transpose: bool = True,
+    group_size: int | None = None,
+    bits: int | None = None,
+    mode: str = "affine",
+    *,
+    stream: StreamOrDevice = None,
+) -> array:
+    """The product of an array with a quantised matrix: `x @ w.T`, or `x @ w`.
+
+    Args:
+        x: array of shape (..., m, k), or a vector of shape (k,).
+        w: uint32 array that `mx.quantize` packed, standing for one of shape (..., n, k), or (..., k, n) where it is not
+            transposed. Batch axes broadcast with those of `x`.
+        scales, biases: the other results of `mx.quantize`.
+        transpose: whether to multiply with the transposed matrix.
+        group_size, bits, mode: as they were given to `mx.quantize`.
+
+    Returns:
+        Array of shape (..., m, n).
+
+    Raises:
+        ValueError: shapes, dtypes or parameters do not fit.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> w = mx.array([[1.0] * 32, [-2.0] * 32])
+        >>> mx.quantized_matmul(mx.ones((1, 32)), *mx.quantize(w, group_size=32), group_size=32)
+        array([[32, -64]], dtype=float32)
+    """
+    node = array_node(x, "quantized_matmul", "x")
+    parts = _quantized("quantized_matmul", w, scales, biases, group_size, bits, mode)
+    dtype = _product_dtype("quantized_matmul", node, parts)
+    _check_product("quantized_matmul", node, parts, transpose)
+    broadcast_shape(node.shape[:-2], parts.packed.shape[:-2])
+    matrix = _dequantized(parts, dtype)
+    return wrap(matmul(cast(node, dtype), _last_two_swapped(matrix) if transpose else matrix))
+
+
+def gather_qmm(
+    x: array,
+    w: array,
+    /,
+    scales: array,
+    biases: array | None = None,
+    lhs_indices: array | None = None,
+    rhs_indices: array | None = None,
+    transpose: bool = True,
+    group_size: int | None = None,
+    bits: int | None = None,
+    mode: str = "affine",
+    global_scale: array | None = None,
+    *,
+    sorted_indices: bool = False,
+    stream: StreamOrDevice = None,
+) -> array:
+    """Products of matrices picked from a stack with quantised ones picked from another: `mx.gather_mm` for these.
+
+    Args:
+        x: array of shape (..., m, k).
+        w: uint32 array that `mx.quantize` packed, standing for matrices of shape (..., n, k), or (..., k, n) where they
+            are not transposed.
+        scales, biases: the other results of `mx.quantize`.
+        lhs_indices, rhs_indices: which matrices of `x` and of `w` to multiply, as in `mx.gather_mm`.
+        transpose: whether to multiply with the transposed matrices.
+        group_size, bits, mode, global_scale: as they were given to `mx.quantize`.
+        sorted_indices: a promise that the indices ascend, which is not needed here.
+
+    Returns:
+        Array of the shape to which the indices broadcast, followed by (m, n).
+
+    Raises:
+        ValueError: shapes, dtypes or parameters do not fit, or indices are no integers.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> experts = mx.stack([mx.full((1, 32), 1.0), mx.full((1, 32), -2.0)])
+        >>> packed = mx.quantize(experts, group_size=32)
+        >>> mx.gather_qmm(mx.ones((1, 32)), *packed, rhs_indices=mx.array([1, 0]), group_size=32)
+        array([[[-64]],
+               [[32]]], dtype=float32)
+    """
+    node = array_node(x, "gather_qmm", "x")
+    parts = _quantized("gather_qmm", w, scales, biases, group_size, bits, mode, global_scale)
+    dtype = _product_dtype("gather_qmm", node, parts)
+    if node.ndim < 2:
+        raise ValueError(f"[gather_qmm] Input must have at least two dimensions but got input with shape {node.shape}.")
+    _check_product("gather_qmm", node, parts, transpose)
+    matrices = _dequantized(parts, dtype)
+    if transpose:
+        matrices = _last_two_swapped(matrices)
+    return wrap(gathered_product(cast(node, dtype), matrices, lhs_indices, rhs_indices, "gather_qmm"))
