@@ -17,6 +17,7 @@ from typing import Protocol
 
 from mlx.ir.node import Node, hooks, recorder
 from mlx.ir.primitive import PLACEHOLDER, SCALAR, Leaf
+from mlx.ir.sizes import depends_on_sizes, open_sizes, settled
 from mlx.ir.trace import RESULT, Trace
 from mlx.ir.walk import ancestors, in_recorded_order
 
@@ -194,6 +195,8 @@ def _plan(roots: list[Node] | None, among_placeholders: bool = False) -> Plan | 
     if not selected:
         return None
     selected.reverse()
+    if open_sizes:
+        _fix_sizes(selected)
     plan = _number(selected, [node for node in selected if node in held and not node.primitive.many])
     unknown = [leaf for leaf in plan.leaves if leaf.value is None]
     if unknown:
@@ -206,6 +209,14 @@ def _plan(roots: list[Node] | None, among_placeholders: bool = False) -> Plan | 
         _adopt_foreign([node for node in unknown if not isinstance(node.primitive, Leaf)], mine.pending)
         return _plan(roots, among_placeholders=True)
     return plan
+
+
+def _fix_sizes(nodes: list[Node]) -> None:
+    """Values asked for while a shapeless trace is recorded are those of the sizes at hand, and so is then the trace."""
+    scalars = [operand for node in nodes for operand in node.inputs if operand.primitive is SCALAR]
+    for node in nodes + scalars:
+        if depends_on_sizes((node.params, node.shape)):
+            node.params, node.shape = settled(node.params), settled(node.shape)
 
 
 def _forget_uses(nodes: list[Node]) -> None:

@@ -107,9 +107,13 @@ class _Call:
         rest = iter(nodes)
         return map_plain(lambda x: wrap(next(rest)) if isinstance(x, array) else x, tree)
 
-    def checked(self, rule: str, like: Any, returned: Any, zero: bool) -> list[Node | None]:
-        """The nodes that a rule returned for each array of `like`; None, where `zero` allows it, stands for zeros."""
+    def checked(self, rule: str, like: Any, arrays: Sequence[Node], returned: Any, zero: bool) -> list[Node | None]:
+        """The nodes that a rule returned for each array of `like`; None, where `zero` allows it, stands for zeros.
+
+        `arrays` are those of `like` as they are now: a program that is used for other sizes keeps the call it recorded.
+        """
         expected, got = leaves(like), leaves(returned)
+        present = iter(arrays)
         if len(expected) != len(got):
             raise ValueError(
                 f"[custom_function] The {rule} rule should return {len(expected)} values, in the structure of the "
@@ -119,6 +123,7 @@ class _Call:
         for position, (x, value) in enumerate(zip(expected, got, strict=True)):
             if not isinstance(x, array):
                 continue
+            now = next(present)
             if value is None and zero:
                 nodes.append(None)
             elif not isinstance(value, array):
@@ -126,13 +131,13 @@ class _Call:
                     f"[custom_function] Value {position} that the {rule} rule returned should be an array, "
                     f"got {type(value).__name__}."
                 )
-            elif value.shape != x.shape:
+            elif value._node.shape != now.shape:
                 raise ValueError(
                     f"[custom_function] Value {position} that the {rule} rule returned should have the shape "
-                    f"{x.shape}, but has {value.shape}."
+                    f"{now.shape}, but has {value.shape}."
                 )
             else:
-                nodes.append(cast(value._node, x.dtype))
+                nodes.append(cast(value._node, now.dtype))
         return nodes
 
 
@@ -152,7 +157,7 @@ class _Custom(Primitive):
             call.with_arrays(call.outputs, cotangents),
             call.with_arrays(call.outputs, results),
         )
-        pulled = call.checked("vjp", call.primals, returned, zero=True)
+        pulled = call.checked("vjp", call.primals, arguments, returned, zero=True)
         return [pulled[index] if index < count else None for index in wanted]
 
 
@@ -164,7 +169,7 @@ def _push(tangents: Sequence[Node | None], out: Node, inputs: Sequence[Node], ca
         call.with_arrays(call.primals, inputs[:count]),
         call.filled(call.primals, [wrap(t) for t in known]),
     )
-    return call.checked("jvp", call.outputs, returned, zero=False)
+    return call.checked("jvp", call.outputs, inputs[count:], returned, zero=False)
 
 
 def _batch(inputs: Sequence[Node], dims: Sequence[int | None], call: _Call, count: int) -> tuple[Any, Any]:
@@ -194,8 +199,9 @@ def _batched_rules(call: _Call, dims: Sequence[int | None], out_dims: Sequence[i
     rules: dict[str, Rule] = {}
 
     def cotangents(*of_one: Any) -> list[array]:
-        pulled = call.checked("vjp", call.primals, call.rules["vjp"](*of_one), zero=True)
-        return [wrap(zeros(x.shape, x.dtype) if c is None else c) for c, x in zip(pulled, call.arguments, strict=True)]
+        arguments = [x._node for x in leaves(of_one[0]) if isinstance(x, array)]
+        pulled = call.checked("vjp", call.primals, arguments, call.rules["vjp"](*of_one), zero=True)
+        return [wrap(zeros(x.shape, x.dtype) if c is None else c) for c, x in zip(pulled, arguments, strict=True)]
 
     def batched_vjp(primals: Any, given: Any, outputs: Any) -> Any:
         pulled = vmap(cotangents, in_axes=(axes, out_axes, out_axes))(primals, given, outputs)
