@@ -33,6 +33,11 @@ from mlx.transforms.compile import disable_compile as disable_compile
 from mlx.transforms.compile import enable_compile as enable_compile
 from mlx.transforms.custom_function import custom_function as custom_function
 from mlx.transforms.forward import jvp as jvp
+from mlx.transforms.jacobian import hessian as hessian
+from mlx.transforms.jacobian import hvp as hvp
+from mlx.transforms.jacobian import jacfwd as jacfwd
+from mlx.transforms.jacobian import jacrev as jacrev
+from mlx.transforms.linearize import linearize as linearize
 from mlx.transforms.value_and_grad import grad as grad
 from mlx.transforms.value_and_grad import value_and_grad as value_and_grad
 from mlx.transforms.value_and_grad import vjp as vjp

@@ -43,11 +43,19 @@ class Trace:
         "result_bytes",
     )
 
-    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node], since: int) -> None:
-        """The program that was recorded since serial number `since`."""
+    def __init__(
+        self, inputs: Sequence[Node], outputs: Sequence[Node], since: int, dependent_only: bool = False
+    ) -> None:
+        """The program that was recorded since serial number `since`; only what depends on the inputs, if so wanted.
+
+        What does not depend on them is a constant that is cheap to compute where a function's author wrote it (zeros,
+        ranges), and may be dear where a transform did.
+        """
         self.inputs = list(inputs)
         self.outputs = list(outputs)
         self.nodes = _recorded(outputs, since)
+        if dependent_only:
+            self.nodes = _depending(self.nodes, self.inputs)
         self.programs: dict[Any, Any] = {}
         made = set(self.nodes)
         given = {node: position for position, node in enumerate(self.inputs)}
@@ -117,6 +125,15 @@ def _recorded(outputs: Sequence[Node], since: int) -> list[Node]:
             found.add(node)
             stack.extend(node.inputs)
     return in_recorded_order(found)
+
+
+def _depending(nodes: list[Node], inputs: Iterable[Node]) -> list[Node]:
+    """Those of `nodes` (in recorded order) that depend on `inputs`."""
+    active = set(inputs)
+    for node in nodes:
+        if not active.isdisjoint(node.inputs):
+            active.add(node)
+    return [node for node in nodes if node in active]
 
 
 def set_apart(nodes: Iterable[Node], since: int) -> None:
