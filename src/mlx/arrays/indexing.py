@@ -17,6 +17,7 @@ from mlx.arrays.selection import Selection, index_of, out_of_range, selection_of
 from mlx.ir.dtypes import bool_, default_dtype_of, float64, int32
 from mlx.ir.node import Node, Shape, record
 from mlx.ir.primitive import Primitive, broadcast_shape, scalar_node
+from mlx.ir.sizes import same_shape
 from mlx.primitives.arithmetic import ADD, DIVIDE, MAXIMUM, MINIMUM, MULTIPLY, NEGATIVE
 from mlx.primitives.elementwise import SELECT
 from mlx.primitives.indexing import (
@@ -237,7 +238,7 @@ def _slice_of_first_axis(node: Node, key: slice) -> Node:
     shape = node.shape
     extent = shape[0]
     start, size, step = steps(key, extent)
-    if size == extent and step > 0:
+    if step > 0 and same_shape((size,), shape[:1]):
         return node
     more = len(shape) - 1
     sizes = (size, *shape[1:])
@@ -266,7 +267,7 @@ def _read(node: Node, selection: Selection) -> Node:
 
 def _view(node: Node, selection: Selection, shape: Shape | None = None) -> Node:
     """The slice that index arrays index, or reshaped to `shape`."""
-    if selection.sizes != node.shape:
+    if not same_shape(selection.sizes, node.shape):
         params = (selection.starts, selection.sizes, selection.strides)
         node = record(SLICE, (node,), params, selection.sizes, node.dtype)
     if selection.flipped:
@@ -279,7 +280,7 @@ def _write_back(node: Node, selection: Selection, part: Node) -> Node:
     part = reshape(part, selection.sizes)
     if selection.flipped:
         part = FLIP(part, selection.flipped)
-    if selection.sizes == node.shape:
+    if same_shape(selection.sizes, node.shape):
         return part
     params = (selection.starts, selection.sizes, selection.strides)
     return record(SLICE_UPDATE, (node, part), params, node.shape, node.dtype)

@@ -253,6 +253,19 @@ def fixed(extent: int) -> int:
     return extent.fixed() if type(extent) is Size else extent
 
 
+def same_shape(a: Shape, b: Shape) -> bool:
+    """Whether two shapes are equal; in a shapeless trace, whether they are so for all sizes, without a decision."""
+    if not open_sizes:
+        return a == b
+    return len(a) == len(b) and all(map(_is_same, a, b))
+
+
+def _is_same(a: int, b: int) -> bool:
+    if type(a) is not Size or type(b) is not Size:
+        return type(a) is type(b) and a == b
+    return a.number == b.number and a.sizes is b.sizes
+
+
 def require_equal(left: int, right: int, complaint: str) -> None:
     """Raise ValueError where two extents differ; a trace for which they are equal does so for other sizes."""
     if int.__int__(left) != int.__int__(right):

@@ -14,6 +14,7 @@ import numpy as np
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive
+from mlx.ir.sizes import same_shape
 
 Dims = Sequence[int | None]
 
@@ -38,7 +39,7 @@ def reduced_shape(shape: Shape, axes: Sequence[int], keepdims: bool) -> Shape:
 
 
 def reshape(x: Node, shape: Shape) -> Node:
-    return x if x.shape == shape else RESHAPE(x, shape)
+    return x if same_shape(x.shape, shape) else RESHAPE(x, shape)
 
 
 def transpose(x: Node, axes: tuple[int, ...]) -> Node:
@@ -46,7 +47,7 @@ def transpose(x: Node, axes: tuple[int, ...]) -> Node:
 
 
 def broadcast(x: Node, shape: Shape) -> Node:
-    return x if x.shape == shape else BROADCAST(x, shape)
+    return x if same_shape(x.shape, shape) else BROADCAST(x, shape)
 
 
 def unbroadcast(g: Node, shape: Shape) -> Node:

@@ -15,6 +15,7 @@ import numpy as np
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive, scalar_node
+from mlx.ir.sizes import same_shape
 from mlx.primitives.shape import RESHAPE, SUM, Dims, batch_size, batch_to_front, broadcast
 
 Numbers = tuple[int, ...]
@@ -28,7 +29,7 @@ def zeros(shape: Shape, dtype: Dtype) -> Node:
 def slice_axis(x: Node, axis: int, start: int, size: int) -> Node:
     """`size` elements along one axis, from `start` on."""
     shape = x.shape
-    if size == shape[axis]:
+    if same_shape((size,), shape[axis : axis + 1]):
         return x
     starts = (*(0,) * axis, start, *(0,) * (len(shape) - axis - 1))
     return SLICE(x, starts, (*shape[:axis], size, *shape[axis + 1 :]), (1,) * len(shape))
