@@ -238,6 +238,68 @@ def test_one_trace_serves_other_sizes() -> None:
         np.testing.assert_allclose(quantizer(w), mx.dequantize(*mx.quantize(w)), rtol=1e-5, atol=1e-5)
 
 
+# ---------------------------------------------------------------------- both operands quantised
+
+
+def rounded(x: Any, mode: str) -> Any:
+    return mx.dequantize(*mx.quantize(x, mode=mode), mode=mode, dtype=mx.float32)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("mode", ["nvfp4", "mxfp8"])
+def test_products_of_two_quantized(mode: str, engine: str) -> None:
+    with mx.engine(engine):
+        x, w = matrix(4, 3, 64, seed=1), matrix(5, 8, 64)
+        x_hat, w_hat = np.array(rounded(x, mode)), np.array(rounded(w, mode))
+        packed = mx.quantize(w, mode=mode)
+        for given in ((w,), packed):
+            one = [part[2] for part in given]
+            np.testing.assert_allclose(mx.qqmm(x, *one, mode=mode), x_hat @ w_hat[2].T, rtol=1e-4, atol=1e-3)
+            np.testing.assert_allclose(
+                mx.qqmm(x[0, 0], *one, mode=mode), x_hat[0, 0] @ w_hat[2].T, rtol=1e-4, atol=1e-3
+            )
+            out = mx.gather_qqmm(x, *given, lhs_indices=mx.array([0, 3]), rhs_indices=mx.array([[1], [4]]), mode=mode)
+            expected = x_hat[[[0, 3], [0, 3]]] @ w_hat[[[1, 1], [4, 4]]].swapaxes(-1, -2)
+            np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_products_of_two_with_global_scales() -> None:
+    x, w = matrix(4, 64, seed=1) * 100, matrix(8, 64) * 1e4
+    scales = mx.abs(x).max(), mx.abs(w).max()
+    hats = [
+        np.array(mx.dequantize(*mx.quantize(a, mode="nvfp4", global_scale=g), mode="nvfp4", global_scale=g))
+        for a, g in zip((x, w), scales, strict=True)
+    ]
+    out = mx.qqmm(x, w, global_scale_x=scales[0], global_scale_w=scales[1])
+    np.testing.assert_allclose(out, hats[0] @ hats[1].T, rtol=1e-4)
+    packed = mx.quantize(w, mode="nvfp4", global_scale=scales[1])
+    again = mx.qqmm(x, *packed, global_scale_x=scales[0], global_scale_w=scales[1])
+    np.testing.assert_allclose(again, out, rtol=1e-5)
+
+
+def test_gradients_pass_straight_through() -> None:
+    x, w = matrix(3, 64, seed=1), matrix(5, 64)
+    dx, dw = mx.grad(lambda x, w: mx.qqmm(x, w).sum(), (0, 1))(x, w)
+    np.testing.assert_allclose(dx, np.tile(np.array(rounded(w, "nvfp4")).sum(0), (3, 1)), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(dw, np.tile(np.array(rounded(x, "nvfp4")).sum(0), (5, 1)), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((mx.ones((3, 64)), mx.ones((5, 64))), {"mode": "affine"}, "in the modes nvfp4 and mxfp8 only, got 'affine'"),
+        ((mx.ones((3, 64)), mx.ones((5, 32))), {}, "does not match that of the weights"),
+        ((mx.ones((3, 64), mx.int32), mx.ones((5, 64))), {}, "x has type int32"),
+        ((mx.ones((3, 64)), mx.ones((5, 8), mx.uint32)), {}, "no scales are given"),
+        ((mx.ones((3, 64)), mx.ones((5, 64))), {"group_size": 32}, "group size 32 is not supported"),
+    ],
+)
+def test_bad_products_of_two(arguments: tuple[Any, ...], options: dict[str, Any], message: str) -> None:
+    for function in (mx.qqmm, mx.gather_qqmm):
+        with pytest.raises(ValueError, match=message):
+            function(*arguments, **options)
+
+
 # ---------------------------------------------------------------------- transforms
 
 

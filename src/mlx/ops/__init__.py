@@ -19,6 +19,7 @@ from mlx.ops.norms import *
 from mlx.ops.padding import *
 from mlx.ops.products import *
 from mlx.ops.quantization import *
+from mlx.ops.quantized_products import *
 from mlx.ops.ranges import *
 from mlx.ops.reductions import *
 from mlx.ops.rounding import *

@@ -1,6 +1,6 @@
 """Arrays of few bits an element: groups of neighbours share a scale, and a bias in the affine mode.
 
-A product with a quantised matrix is one with the matrix that it stands for. XLA fuses the decoding with what follows.
+Products with them are in `mlx.ops.quantized_products`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,16 @@ from typing import NamedTuple, NoReturn
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, bfloat16, float32, float64, promote_types, uint8, uint32
 from mlx.ir.node import Node
-from mlx.ir.primitive import broadcast_shape
 from mlx.ops.arguments import StreamOrDevice, array_node, dtype_argument, one_integer
-from mlx.ops.gathered_products import gathered_product
 from mlx.primitives.arithmetic import ABS, EQUAL, GREATER, MAXIMUM, MINIMUM
 from mlx.primitives.elementwise import SELECT
-from mlx.primitives.matmul import matmul
 from mlx.primitives.quantization import DECODE, E2M1, E4M3, E8M0, ENCODE, EXACT_QUOTIENT, LARGEST, PACK, UNPACK, WORD
 from mlx.primitives.reductions import MAX, MIN
 from mlx.primitives.rounding import ROUND
-from mlx.primitives.shape import reshape, transpose
+from mlx.primitives.shape import reshape
 from mlx.primitives.structure import cast
 
-__all__ = ["dequantize", "gather_qmm", "quantize", "quantized_matmul"]
+__all__ = ["dequantize", "quantize"]
 
 
 class Mode(NamedTuple):
@@ -88,11 +85,11 @@ def _global_scale(function: str, value: array | None, mode: str) -> Node | None:
     return reshape(node, ())
 
 
-def _refuse_dtype(function: str, what: str) -> NoReturn:
+def refuse_dtype(function: str, what: str) -> NoReturn:
     raise ValueError(f"[{function}] Only real floating types are supported but {what}.")
 
 
-def _is_real_floating(dtype: Dtype) -> bool:
+def is_real_floating(dtype: Dtype) -> bool:
     return dtype.is_inexact and not dtype.is_complex
 
 
@@ -148,7 +145,7 @@ def quantize(
         array([12, 13, 14, ..., 0, 0, 0], dtype=float32)
     """
     node = array_node(w, "quantize", "w")
-    if not _is_real_floating(node.dtype):
+    if not is_real_floating(node.dtype):
         raise ValueError(f"[quantize] Only real floating types can be quantized but w has type {node.dtype.name}.")
     chosen = _format("quantize", mode, group_size, bits)
     scaled_by = _global_scale("quantize", global_scale, mode)
@@ -213,7 +210,7 @@ def _rounded_to_floats(groups: Node, dtype: Dtype, mode: Mode, global_scale: Nod
 # ---------------------------------------------------------------------- dequantising
 
 
-class _Quantized(NamedTuple):
+class Quantized(NamedTuple):
     """The parts of a quantised array, checked."""
 
     format: _Format
@@ -228,7 +225,7 @@ class _Quantized(NamedTuple):
         return None if self.biases is None else promote_types(self.scales.dtype, self.biases.dtype)
 
 
-def _quantized(
+def quantized_parts(
     function: str,
     w: array,
     scales: array,
@@ -237,7 +234,7 @@ def _quantized(
     bits: int | None,
     mode: str,
     global_scale: array | None = None,
-) -> _Quantized:
+) -> Quantized:
     chosen = _format(function, mode, group_size, bits)
     packed, scale = array_node(w, function, "w"), array_node(scales, function, "scales")
     bias = None if biases is None else array_node(biases, function, "biases")
@@ -250,8 +247,8 @@ def _quantized(
             raise ValueError(f"[{function}] Scale type must be uint8 but received type {scale.dtype.name}.")
     elif bias is None:
         raise ValueError(f"[{function}] Biases must be provided for affine quantization.")
-    elif not _is_real_floating(promote_types(scale.dtype, bias.dtype)):
-        _refuse_dtype(function, f"scales have type {scale.dtype.name} and biases {bias.dtype.name}")
+    elif not is_real_floating(promote_types(scale.dtype, bias.dtype)):
+        refuse_dtype(function, f"scales have type {scale.dtype.name} and biases {bias.dtype.name}")
     if packed.ndim < 2:
         raise ValueError(f"[{function}] The quantized matrix must have at least 2 dimensions but has {packed.ndim}.")
     fits = packed.shape[:-1] == scale.shape[:-1] and (bias is None or bias.shape == scale.shape)
@@ -262,10 +259,10 @@ def _quantized(
             + ("" if bias is None else f", biases {bias.shape}")
             + f", with group_size={chosen.group_size} and bits={chosen.bits}."
         )
-    return _Quantized(chosen, packed, scale, bias, _global_scale(function, global_scale, mode))
+    return Quantized(chosen, packed, scale, bias, _global_scale(function, global_scale, mode))
 
 
-def _dequantized(w: _Quantized, dtype: Dtype) -> Node:
+def dequantized(w: Quantized, dtype: Dtype) -> Node:
     """The array that `w` stands for, computed in `dtype`."""
     _, mode, group_size, bits = w.format
     *lead, groups = w.scales.shape
@@ -317,135 +314,10 @@ def dequantize(
         >>> mx.dequantize(*mx.quantize(w, mode="mxfp4"), mode="mxfp4")[0, :4]
         array([1, -2, 0.5, 3], dtype=bfloat16)
     """
-    parts = _quantized("dequantize", w, scales, biases, group_size, bits, mode, global_scale)
+    parts = quantized_parts("dequantize", w, scales, biases, group_size, bits, mode, global_scale)
     own = parts.dtype or (bfloat16 if parts.global_scale is None else float32)
     wanted = own if dtype is None else dtype_argument(dtype, "dequantize")
-    if not _is_real_floating(wanted):
-        _refuse_dtype("dequantize", f"output dtype is {wanted.name}")
+    if not is_real_floating(wanted):
+        refuse_dtype("dequantize", f"output dtype is {wanted.name}")
     computed = own if parts.biases is not None else wanted
-    return wrap(cast(_dequantized(parts, computed), wanted))
-
-
-# ---------------------------------------------------------------------- products
-
-
-def _product_dtype(function: str, x: Node, w: _Quantized) -> Dtype:
-    dtype = x.dtype if w.dtype is None else promote_types(x.dtype, w.dtype)
-    if x.dtype.is_complex or not _is_real_floating(dtype):
-        _refuse_dtype(function, f"x has type {x.dtype.name}")
-    return dtype
-
-
-def _check_product(function: str, x: Node, w: _Quantized, transposed: bool) -> None:
-    rows, columns = w.packed.shape[-2], w.scales.shape[-1] * w.format.group_size
-    if x.ndim < 1:
-        raise ValueError(f"[{function}] x has no axes, but it must be a vector or have more axes.")
-    if x.shape[-1] != (columns if transposed else rows):
-        raise ValueError(
-            f"[{function}] Last dimension of first input with shape {x.shape} does not match the expanded quantized "
-            f"matrix of shape {(rows, columns)} with transpose={transposed}."
-        )
-
-
-def _last_two_swapped(x: Node) -> Node:
-    axes = tuple(range(x.ndim))
-    return transpose(x, (*axes[:-2], axes[-1], axes[-2]))
-
-
-def quantized_matmul(
-    x: array,
-    w: array,
-    /,
-    scales: array,
-    biases: array | None = None,
-    transpose: bool = True,
-    group_size: int | None = None,
-    bits: int | None = None,
-    mode: str = "affine",
-    *,
-    stream: StreamOrDevice = None,
-) -> array:
-    """The product of an array with a quantised matrix: `x @ w.T`, or `x @ w`.
-
-    Args:
-        x: array of shape (..., m, k), or a vector of shape (k,).
-        w: uint32 array that `mx.quantize` packed, standing for one of shape (..., n, k), or (..., k, n) where it is not
-            transposed. Batch axes broadcast with those of `x`.
-        scales, biases: the other results of `mx.quantize`.
-        transpose: whether to multiply with the transposed matrix.
-        group_size, bits, mode: as they were given to `mx.quantize`.
-
-    Returns:
-        Array of shape (..., m, n).
-
-    Raises:
-        ValueError: shapes, dtypes or parameters do not fit.
-
-    Example:
-        >>> import mlx.core as mx
-        >>> w = mx.array([[1.0] * 32, [-2.0] * 32])
-        >>> mx.quantized_matmul(mx.ones((1, 32)), *mx.quantize(w, group_size=32), group_size=32)
-        array([[32, -64]], dtype=float32)
-    """
-    node = array_node(x, "quantized_matmul", "x")
-    parts = _quantized("quantized_matmul", w, scales, biases, group_size, bits, mode)
-    dtype = _product_dtype("quantized_matmul", node, parts)
-    _check_product("quantized_matmul", node, parts, transpose)
-    broadcast_shape(node.shape[:-2], parts.packed.shape[:-2])
-    matrix = _dequantized(parts, dtype)
-    return wrap(matmul(cast(node, dtype), _last_two_swapped(matrix) if transpose else matrix))
-
-
-def gather_qmm(
-    x: array,
-    w: array,
-    /,
-    scales: array,
-    biases: array | None = None,
-    lhs_indices: array | None = None,
-    rhs_indices: array | None = None,
-    transpose: bool = True,
-    group_size: int | None = None,
-    bits: int | None = None,
-    mode: str = "affine",
-    global_scale: array | None = None,
-    *,
-    sorted_indices: bool = False,
-    stream: StreamOrDevice = None,
-) -> array:
-    """Products of matrices picked from a stack with quantised ones picked from another: `mx.gather_mm` for these.
-
-    Args:
-        x: array of shape (..., m, k).
-        w: uint32 array that `mx.quantize` packed, standing for matrices of shape (..., n, k), or (..., k, n) where they
-            are not transposed.
-        scales, biases: the other results of `mx.quantize`.
-        lhs_indices, rhs_indices: which matrices of `x` and of `w` to multiply, as in `mx.gather_mm`.
-        transpose: whether to multiply with the transposed matrices.
-        group_size, bits, mode, global_scale: as they were given to `mx.quantize`.
-        sorted_indices: a promise that the indices ascend, which is not needed here.
-
-    Returns:
-        Array of the shape to which the indices broadcast, followed by (m, n).
-
-    Raises:
-        ValueError: shapes, dtypes or parameters do not fit, or indices are no integers.
-
-    Example:
-        >>> import mlx.core as mx
-        >>> experts = mx.stack([mx.full((1, 32), 1.0), mx.full((1, 32), -2.0)])
-        >>> packed = mx.quantize(experts, group_size=32)
-        >>> mx.gather_qmm(mx.ones((1, 32)), *packed, rhs_indices=mx.array([1, 0]), group_size=32)
-        array([[[-64]],
-               [[32]]], dtype=float32)
-    """
-    node = array_node(x, "gather_qmm", "x")
-    parts = _quantized("gather_qmm", w, scales, biases, group_size, bits, mode, global_scale)
-    dtype = _product_dtype("gather_qmm", node, parts)
-    if node.ndim < 2:
-        raise ValueError(f"[gather_qmm] Input must have at least two dimensions but got input with shape {node.shape}.")
-    _check_product("gather_qmm", node, parts, transpose)
-    matrices = _dequantized(parts, dtype)
-    if transpose:
-        matrices = _last_two_swapped(matrices)
-    return wrap(gathered_product(cast(node, dtype), matrices, lhs_indices, rhs_indices, "gather_qmm"))
+    return wrap(cast(dequantized(parts, computed), wanted))

@@ -68,6 +68,7 @@ from mlx.nn.layers.linear import Bilinear, Identity, Linear
 from mlx.nn.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from mlx.nn.layers.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from mlx.nn.layers.positional_encoding import ALiBi, RoPE, SinusoidalPositionalEncoding
+from mlx.nn.layers.quantized import QQLinear, QuantizedEmbedding, QuantizedLinear, quantize
 from mlx.nn.layers.transformer import (
     Transformer,
     TransformerDecoder,
@@ -115,6 +116,9 @@ __all__ = [
     "Module",
     "MultiHeadAttention",
     "PReLU",
+    "QQLinear",
+    "QuantizedEmbedding",
+    "QuantizedLinear",
     "RMSNorm",
     "ReLU",
     "ReLU2",
@@ -151,6 +155,7 @@ __all__ = [
     "log_softmax",
     "mish",
     "prelu",
+    "quantize",
     "relu",
     "relu2",
     "relu6",

@@ -412,8 +412,12 @@ class Module(dict):
             The module.
         """
         for module in self.modules():
-            module._training = mode
+            module._set_training_mode(mode)
         return self
+
+    def _set_training_mode(self, mode: bool) -> None:
+        """Note the mode. Layers that keep other arrays in each of them exchange these here."""
+        self._training = mode
 
     def eval(self) -> Self:
         """Set this module and all modules inside it to evaluation mode; see :meth:`train`."""

@@ -6,6 +6,7 @@ import math
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.quantized import QuantizedEmbedding
 
 
 class Embedding(Module):
@@ -46,3 +47,34 @@ class Embedding(Module):
             Array whose last axis has size ``num_embeddings``.
         """
         return x @ self.weight.T
+
+    def to_quantized(
+        self,
+        group_size: int | None = None,
+        bits: int | None = None,
+        mode: str = "affine",
+        quantize_input: bool = False,
+    ) -> QuantizedEmbedding:
+        """Return a layer whose entries take a few bits each.
+
+        Args:
+            group_size: How many neighbouring entries share a scale; see :func:`mlx.core.quantize`.
+            bits: Bits an entry.
+            mode: How to quantise.
+            quantize_input: Not possible here, where the input is indices.
+
+        Returns:
+            The new layer.
+
+        Raises:
+            ValueError: If ``quantize_input`` is set, or the mode does not exist or does not fit ``dims``.
+
+        Example:
+            >>> Embedding(10, 64).to_quantized(mode="mxfp4")
+            QuantizedEmbedding(10, 64, group_size=32, bits=4, mode=mxfp4)
+        """
+        if quantize_input:
+            raise ValueError(
+                "[Embedding.to_quantized] Quantized input is not supported: leave embeddings out with class_predicate."
+            )
+        return QuantizedEmbedding.from_embedding(self, group_size, bits, mode)

@@ -7,6 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.quantized import QQLinear, QuantizedLinear
 
 
 class Identity(Module):
@@ -57,6 +58,37 @@ class Linear(Module):
         if "bias" in self:
             return mx.addmm(self.bias, x, self.weight.T)
         return x @ self.weight.T
+
+    def to_quantized(
+        self,
+        group_size: int | None = None,
+        bits: int | None = None,
+        mode: str = "affine",
+        quantize_input: bool = False,
+    ) -> QuantizedLinear | QQLinear:
+        """Return a layer whose weights take a few bits each.
+
+        Args:
+            group_size: How many neighbouring weights share a scale; see :func:`mlx.core.quantize`.
+            bits: Bits a weight.
+            mode: How to quantise.
+            quantize_input: Whether to quantise x as well, for layers without a bias and the modes ``"nvfp4"`` and
+                ``"mxfp8"``.
+
+        Returns:
+            A ``QuantizedLinear``, or a ``QQLinear`` where x is quantised as well.
+
+        Raises:
+            ValueError: If the mode does not exist, does not quantise inputs, or does not fit ``input_dims``.
+            NotImplementedError: If x is to be quantised and there is a bias.
+
+        Example:
+            >>> Linear(64, 3).to_quantized(bits=8)
+            QuantizedLinear(input_dims=64, output_dims=3, bias=True, group_size=64, bits=8, mode=affine)
+        """
+        if not quantize_input:
+            return QuantizedLinear.from_linear(self, group_size, bits, mode)
+        return QQLinear.from_linear(self, group_size, bits, mode)
 
 
 class Bilinear(Module):
