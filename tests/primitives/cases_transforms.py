@@ -19,7 +19,10 @@ def _behind_a_barrier(x: Any, y: Any) -> Any:
     return mx.depends([mx.sin(x), y], [y * y])[0] * y
 
 
+_recomputed = mx.checkpoint(lambda x, y: mx.sin(x) * y)
+
 CASES = [
+    Case("checkpoint", _recomputed, [sample(2, 3), sample(2, 3, seed=1)], wrt=(0, 1), dtypes=FLOATS),
     Case("custom", _with_true_rule(), [sample(2, 3), sample(2, 3, seed=1)], wrt=(0, 1), dtypes=FLOATS),
     Case("barrier", _behind_a_barrier, [sample(2, 3), sample(2, 3, seed=1)], wrt=(0, 1), dtypes=FLOATS),
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from mlx.ir.node import Shape
 
@@ -291,26 +291,36 @@ def broadcast_extent(left: int, right: int) -> int:
     return Size(value, sizes, ("broadcast", sizes.number_of(left), sizes.number_of(right)))
 
 
+class Sized(Protocol):
+    """A parameter that holds sizes in a way of its own."""
+
+    def with_sizes(self, values: Sequence[int]) -> Any:
+        """The same with values for the sizes in it."""
+        ...
+
+
 def resolved(value: Any, values: Sequence[int]) -> Any:
-    """A parameter with the values of its sizes: integers, tuples and data classes of them."""
-    return _replaced(value, lambda size: values[size.number])
+    """A parameter with the values of its sizes: integers, tuples and data classes of them, and what is `Sized`."""
+    return _replaced(value, lambda size: values[size.number], lambda sized: sized.with_sizes(values))
 
 
 def settled(value: Any) -> Any:
     """A parameter, or a shape, with its sizes fixed."""
-    return _replaced(value, Size.fixed)
+    return _replaced(value, Size.fixed, lambda sized: sized)
 
 
-def _replaced(value: Any, number_for: Callable[[Size], int]) -> Any:
+def _replaced(value: Any, number_for: Callable[[Size], int], sized: Callable[[Sized], Any]) -> Any:
     if type(value) is Size:
         return number_for(value)
     if isinstance(value, tuple):
-        parts = [_replaced(part, number_for) for part in value]
+        parts = [_replaced(part, number_for, sized) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        changes = {field.name: _replaced(getattr(value, field.name), number_for) for field in dataclasses.fields(value)}
+        changes = {
+            field.name: _replaced(getattr(value, field.name), number_for, sized) for field in dataclasses.fields(value)
+        }
         return type(value)(**changes)
-    return value
+    return sized(value) if hasattr(value, "with_sizes") else value
 
 
 def depends_on_sizes(value: Any) -> bool:

@@ -163,8 +163,11 @@ def specialised(trace: Trace, sizes: Sizes, shapes: Sequence[Shape]) -> Trace | 
         ValueError: the program does not work on these shapes.
     """
     values = sizes.values(shapes)
-    if values is None:
-        return None
+    return None if values is None else with_sizes(trace, values, shapes)
+
+
+def with_sizes(trace: Trace, values: Sequence[int], shapes: Sequence[Shape]) -> Trace:
+    """The trace with values for the sizes in its parameters, for arguments of the shapes given."""
     since = next_serial()
     with OpenTransform():
         inputs = [

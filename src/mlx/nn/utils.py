@@ -67,23 +67,13 @@ def checkpoint(module: Module, fn: Callable[..., Any] | None = None) -> Callable
     """Return ``fn`` as a function that recomputes its intermediate values in the backward pass.
 
     Args:
-        module: The module whose trainable parameters ``fn`` uses.
+        module: The module whose parameters ``fn`` uses. Gradients reach them, as all that ``fn`` captures.
         fn: The function; by default the module itself.
 
     Returns:
         A function with the arguments and results of ``fn`` that stores less for differentiation.
     """
-    function = fn if fn is not None else module
-
-    def call(parameters: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        return _with_parameters(module, parameters, lambda: function(*args, **kwargs))
-
-    checkpointed = mx.checkpoint(call)
-
-    def checkpointed_fn(*args: Any, **kwargs: Any) -> Any:
-        return checkpointed(module.trainable_parameters(), *args, **kwargs)
-
-    return checkpointed_fn
+    return mx.checkpoint(module if fn is None else fn)
 
 
 def _with_parameters(model: Module, parameters: dict[str, Any], run: Callable[[], Any]) -> Any:

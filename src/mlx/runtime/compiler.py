@@ -14,6 +14,7 @@ import numpy as np
 
 from mlx.ir.buffer import Buffer
 from mlx.ir.node import Node
+from mlx.primitives.structure import BARRIER
 from mlx.runtime.devices import DeviceType, default_device, gpu_is_available
 from mlx.runtime.plan import Inputs, Plan
 
@@ -62,8 +63,13 @@ xla = Xla()
 
 
 @cache
-def compiler_options(platform: str) -> dict[str, Any]:
-    """Options for a platform, without those that the installed compiler does not know."""
+def compiler_options(platform: str, saves_memory: bool = False) -> dict[str, Any]:
+    """Options for a platform, without those that the installed compiler does not know.
+
+    A program that saves memory is scheduled for it. On CPUs the default order lets independent work run side by side,
+    and that runs what a checkpoint postponed at once: a network of 12 blocks takes 333 MB by default with checkpoints
+    and without, and 92 in this order.
+    """
     options: dict[str, Any] = {
         # A cast to half precision and back rounds, also where the compiler could leave it out.
         "xla_allow_excess_precision": False,
@@ -71,6 +77,8 @@ def compiler_options(platform: str) -> dict[str, Any]:
     if platform == "cpu":
         # Its library kernels are slower than the compiler's own here: an MLP step 10.5 ms with, 6.7 without.
         options["xla_cpu_experimental_ynn_fusion_type"] = ""
+        if saves_memory:
+            options["xla_cpu_scheduler_type"] = "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"
     return {name: value for name, value in options.items() if _is_known(name, value)}
 
 
@@ -214,7 +222,8 @@ class Compiled:
         first = len(arguments) - len(self.leaf_numbers)
         donated = tuple(first + position for position in sorted(self.donated))
         program = xla.jax.jit(self._trace, keep_unused=True, donate_argnums=donated)
-        return program.lower(*arguments).compile(compiler_options=compiler_options(self.device.platform))
+        options = compiler_options(self.device.platform, any(step.primitive is BARRIER for step in self.steps))
+        return program.lower(*arguments).compile(compiler_options=options)
 
     def _trace(self, *arguments: Any) -> list[Any]:
         """The program on traced arrays: what XLA compiles."""
