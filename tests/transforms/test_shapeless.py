@@ -331,6 +331,51 @@ def test_axes_of_one_element_are_no_special_case(use: Use) -> None:
                 assert_same(compiled(*inputs), use.function(*inputs))
 
 
+SEQUENCES = [(2, 6, 4), (4, 3, 4), (3, 7, 4), (1, 12, 4)]
+IMAGES = [(2, 6, 5, 4), (2, 8, 7, 4), (4, 6, 5, 4), (4, 3, 5, 4)]
+LAYERS: list[tuple[str, nn.Module, list[tuple[int, ...]]]] = [
+    ("Linear", nn.Linear(4, 3), SEQUENCES),
+    ("LayerNorm", nn.LayerNorm(4), SEQUENCES),
+    ("InstanceNorm", nn.InstanceNorm(4), SEQUENCES),
+    ("BatchNorm", nn.BatchNorm(4), SEQUENCES),
+    ("GroupNorm", nn.GroupNorm(2, 4), SEQUENCES),
+    ("GroupNorm of neighbours", nn.GroupNorm(2, 4, pytorch_compatible=True), IMAGES),
+    ("Conv2d", nn.Conv2d(4, 3, 2, padding=1), IMAGES),
+    ("ConvTranspose2d", nn.ConvTranspose2d(4, 3, 2, stride=2), IMAGES),
+    ("MaxPool1d", nn.MaxPool1d(2), SEQUENCES),
+    ("MaxPool2d", nn.MaxPool2d(2), IMAGES),
+    ("MaxPool2d that overlaps", nn.MaxPool2d(3, 1, padding=1), IMAGES),
+    ("AvgPool2d", nn.AvgPool2d(3, 2), IMAGES),
+    ("GLU", nn.GLU(), SEQUENCES),
+    ("RoPE", nn.RoPE(4), SEQUENCES),
+    ("Dropout", nn.Dropout(0.5), SEQUENCES),
+]
+
+
+@pytest.mark.parametrize(("layer", "shapes"), [case[1:] for case in LAYERS], ids=[name for name, *_ in LAYERS])
+def test_layers_take_any_size(layer: nn.Module, shapes: list[tuple[int, ...]]) -> None:
+    layer.train(not isinstance(layer, nn.BatchNorm | nn.Dropout))
+    for first in shapes[:2]:
+        compiled = mx.compile(layer, shapeless=True)
+        compiled(floats(first))
+        for shape in shapes:
+            assert_same(compiled(floats(shape)), layer(floats(shape)))
+
+
+@pytest.mark.parametrize("mask", [None, "causal"])
+def test_attention_takes_any_size(mask: str | None) -> None:
+    attention = nn.MultiHeadAttention(4, 2)
+    compiled = mx.compile(lambda x, y: attention(x, y, y, mask=mask), shapeless=True)
+    for queries, keys in (
+        ((2, 6, 4), (2, 6, 4)),
+        ((4, 3, 4), (4, 5, 4)),
+        ((1, 12, 4), (1, 12, 4)),
+        ((2, 7, 4), (2, 9, 4)),
+    ):
+        x, y = floats(queries), floats(keys, 1)
+        assert_same(compiled(x, y), attention(x, y, y, mask=mask))
+
+
 def counting(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[int]]:
     """A shapeless program of a function, and how often that has run in Python."""
     runs = [0]
@@ -402,13 +447,13 @@ def test_a_reshape_to_constants_refuses_what_does_not_fit() -> None:
     assert runs == [1]
 
 
-def test_a_reshape_to_given_numbers_refuses_what_does_not_fit() -> None:
-    compiled, _ = counting(lambda x: mx.unflatten(x, 0, (2, 3)))
+def test_unflattening_follows_the_axis() -> None:
+    compiled, runs = counting(lambda x: mx.unflatten(x, 0, (2, -1)))
     assert compiled(mx.arange(6)).tolist() == [[0, 1, 2], [3, 4, 5]]
-    with pytest.raises(ValueError, match=r"\[unflatten\]"):
-        compiled(mx.arange(8))
-    with pytest.raises(ValueError, match=r"\[unflatten\] Cannot reshape array of size 8"):
-        counting(lambda x: mx.unflatten(x, 0, (2, 3)))[0](mx.arange(8))
+    assert compiled(mx.arange(4)).tolist() == [[0, 1], [2, 3]]
+    assert runs == [1]
+    with pytest.raises(ValueError, match=r"\[unflatten\] Cannot reshape array of size 5 into shape \(2, -1\)"):
+        compiled(mx.arange(5))
 
 
 # ------------------------------------------------------------------ what is traced anew

@@ -44,8 +44,6 @@ __all__ = [
 
 def _complete(shape: Shape, size: int, function: str) -> Shape:
     """`shape` for `size` elements, a -1 in it replaced by the extent that follows from the others."""
-    if type(size) is Size:
-        return _complete_for_any(shape, size, function)
     if -1 in shape:
         known = -prod(shape)
         if shape.count(-1) > 1:
@@ -61,12 +59,12 @@ def _complete(shape: Shape, size: int, function: str) -> Shape:
     return shape
 
 
-def _complete_for_any(shape: Shape, size: Size, function: str) -> Shape:
-    """The same in a shapeless trace, of which the numbers in `shape` are constants."""
-    _complete(shape, size.plain(), function)
+def _complete_for_any(shape: Shape, size: Size) -> Shape:
+    """The same in a shapeless trace, of which the numbers in `shape` are constants: what does not fit is an error."""
+    _complete(shape, size.plain(), "reshape")
     complaint = (
-        f"[{function}] The array does not fit into shape {shape}, whose numbers became constants when the function was "
-        f"traced. Let one be inferred by -1, merge axes with mx.flatten, or compile without shapeless."
+        f"[reshape] The array does not fit into shape {shape}, whose numbers became constants when the function was "
+        f"traced. Let one be inferred by -1, use mx.flatten and mx.unflatten, or compile without shapeless."
     )
     known = prod(extent for extent in shape if extent != -1)
     if -1 not in shape:
@@ -96,7 +94,8 @@ def reshape(a: array, /, shape: Sequence[int], *, stream: StreamOrDevice = None)
                [3, 4]], dtype=int32)
     """
     x = array_node(a, "reshape")
-    wanted = _complete(integers(shape, "reshape", "shape"), x.size, "reshape")
+    wanted, size = integers(shape, "reshape", "shape"), x.size
+    wanted = _complete_for_any(wanted, size) if type(size) is Size else _complete(wanted, size, "reshape")
     return wrap(primitives.reshape(x, wanted))
 
 

@@ -128,13 +128,11 @@ class MultiHeadAttention(Module):
 
     def _split_heads(self, x: mx.array) -> mx.array:
         """(N, L, num_heads * d) -> (N, num_heads, L, d)"""
-        batch, length, dims = x.shape
-        return x.reshape(batch, length, self.num_heads, dims // self.num_heads).transpose(0, 2, 1, 3)
+        return mx.unflatten(x, -1, (self.num_heads, -1)).swapaxes(1, 2)
 
     def _join_heads(self, x: mx.array) -> mx.array:
         """(N, num_heads, L, d) -> (N, L, num_heads * d)"""
-        batch, heads, length, dims = x.shape
-        return x.transpose(0, 2, 1, 3).reshape(batch, length, heads * dims)
+        return x.swapaxes(1, 2).flatten(-2)
 
     @staticmethod
     def create_additive_causal_mask(N: int, dtype: mx.Dtype = mx.float32) -> mx.array:

@@ -124,6 +124,6 @@ class Bilinear(Module):
         output_dims, input2_dims, input1_dims = self.weight.shape
         # One product gives W_k x1 for every k, a batch of small ones the scalar products with x2.
         w_x1 = x1 @ self.weight.reshape(output_dims * input2_dims, input1_dims).T
-        w_x1 = w_x1.reshape(*x1.shape[:-1], output_dims, input2_dims)
+        w_x1 = mx.unflatten(w_x1, -1, (output_dims, input2_dims))
         y = (w_x1 @ x2[..., None]).squeeze(-1)
         return y + self.bias if "bias" in self else y

@@ -216,13 +216,14 @@ class GroupNorm(Module):
     def __call__(self, x: mx.array) -> mx.array:
         _check_features("GroupNorm", x, self.dims)
         group_size = self.dims // self.num_groups
+        positions = range(1, x.ndim - 1)
         if self.pytorch_compatible:
-            groups = _widened(x).reshape(x.shape[0], -1, self.num_groups, group_size)
-            y = _standardised(groups, (1, 3), self.eps)
+            groups = mx.unflatten(_widened(x), -1, (self.num_groups, group_size))
+            y = _standardised(groups, (*positions, x.ndim), self.eps)
         else:
-            groups = _widened(x).reshape(x.shape[0], -1, group_size, self.num_groups)
-            y = _standardised(groups, (1, 2), self.eps)
-        return _scaled_and_shifted(self, y.reshape(x.shape), x)
+            groups = mx.unflatten(_widened(x), -1, (group_size, self.num_groups))
+            y = _standardised(groups, (*positions, x.ndim - 1), self.eps)
+        return _scaled_and_shifted(self, y.flatten(-2), x)
 
 
 class BatchNorm(Module):

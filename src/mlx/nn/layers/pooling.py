@@ -35,12 +35,11 @@ def _disjoint_windows(x: mx.array, kernel: list[int]) -> tuple[mx.array, tuple[i
     """Windows side by side, by a reshape; what is left over at the far ends is cut off.
 
     Returns x with each spatial axis split into (number of windows, position inside the window), and the axes
-    of the positions.
+    of the positions. Written without the sizes themselves, so that it compiles for all that leave as much over.
     """
-    counts = [size // k for size, k in zip(x.shape[1:-1], kernel, strict=True)]
-    whole = tuple(slice(0, count * k) for count, k in zip(counts, kernel, strict=True))
-    split = [length for pair in zip(counts, kernel, strict=True) for length in pair]
-    windows = x[(slice(None), *whole)].reshape(x.shape[0], *split, x.shape[-1])
+    windows = x[(slice(None), *(slice(-(size % k) or None) for size, k in zip(x.shape[1:-1], kernel, strict=True)))]
+    for axis in range(len(kernel), 0, -1):
+        windows = mx.unflatten(windows, axis, (-1, kernel[axis - 1]))
     return windows, tuple(range(2, 2 * len(kernel) + 1, 2))
 
 
@@ -50,9 +49,8 @@ def _overlapping_windows(x: mx.array, kernel: list[int], stride: list[int]) -> t
     Slices have slices as their gradients, which every engine does well; gathering the windows by index
     would make the gradient a scatter.
     """
-    spans = [(size - k) // s * s + 1 for size, k, s in zip(x.shape[1:-1], kernel, stride, strict=True)]
     slices = [
-        x[(slice(None), *(slice(i, i + n, s) for i, n, s in zip(position, spans, stride, strict=True)))]
+        x[(slice(None), *(slice(i, i - k + 1 or None, s) for i, k, s in zip(position, kernel, stride, strict=True)))]
         for position in itertools.product(*(range(k) for k in kernel))
     ]
     return mx.stack(slices, axis=0), (0,)
