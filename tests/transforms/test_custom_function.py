@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mlx.core as mx
@@ -125,9 +126,12 @@ def test_trees_several_outputs_and_other_arguments() -> None:
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        (lambda x, g, out: (g, g), "vjp rule should return 1 values"),
+        (
+            lambda x, g, out: (g, g),
+            "The cotangents that the vjp rule returned should be an array, got a value of type tup",
+        ),
         (lambda x, g, out: mx.ones((3,)), r"should have the shape \(\), but has \(3,\)"),
-        (lambda x, g, out: 1.0, "should be an array, got float"),
+        (lambda x, g, out: 1.0, "should be an array, got a value of type float"),
     ],
 )
 def test_wrong_rules_are_named(rule: Any, words: str) -> None:
@@ -151,3 +155,152 @@ def test_calls_share_one_program() -> None:
     for _ in range(5):
         run()
     assert len(evaluate._programs) == before
+
+
+def with_rule(kind: str, rule: Any, function: Any = lambda p: {"a": p["w"] * 2, "b": [p["w"] + 1]}) -> Any:
+    f = mx.custom_function(function)
+    getattr(f, kind)(rule)
+    return f
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (
+            lambda p, g, out: g["a"],
+            r"The cotangents that the vjp rule returned should be a dict with the keys \['w', 'n'\]",
+        ),
+        (lambda p, g, out: {"w": g["a"]}, r"but it is the keys \['w'\]"),
+        (lambda p, g, out: {"w": g["a"].sum(), "n": None}, r"The cotangents\['w'\] that the vjp rule .* shape \(2,\)"),
+        (lambda p, g, out: {"w": [1.0, 2.0], "n": None}, r"The cotangents\['w'\] .* should be an array, got"),
+    ],
+)
+def test_cotangents_of_another_structure(rule: Any, words: str) -> None:
+    f = with_rule("vjp", rule)
+    with pytest.raises(ValueError, match=words):
+        mx.grad(lambda w: f({"w": w, "n": 3})["a"].sum())(mx.array([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (lambda p, t: t["w"], r"The tangents that the jvp rule returned should be a dict with the keys \['a', 'b'\]"),
+        (lambda p, t: {"a": t["w"], "b": t["w"]}, r"The tangents\['b'\] .* should be a list of 1 entries"),
+        (lambda p, t: {"a": t["w"], "b": [t["w"][0]]}, r"The tangents\['b'\]\[0\] .* should have the shape \(2,\)"),
+        (lambda p, t: {"a": None, "b": [t["w"]]}, r"The tangents\['a'\] .* should be an array"),
+    ],
+)
+def test_tangents_of_another_structure(rule: Any, words: str) -> None:
+    f = with_rule("jvp", rule)
+    x = mx.array([1.0, 2.0])
+    with pytest.raises(ValueError, match=words):
+        mx.jvp(lambda w: f({"w": w, "n": 3})["a"], [x], [x])
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (lambda p, axes: p["w"], r"The vmap rule should return the outputs and their axes"),
+        (lambda p, axes: ({"a": p["w"]}, axes), r"The outputs that the vmap rule .* keys \['a', 'b'\]"),
+        (lambda p, axes: ({"a": p["w"], "b": [p["w"]]}, {"a": 0, "b": [5]}), r"5 is neither None nor an axis"),
+        (
+            lambda p, axes: ({"a": 3.0, "b": [p["w"]]}, {"a": 0, "b": [0]}),
+            r"The outputs\['a'\] .* got a value of type flo",
+        ),
+    ],
+)
+def test_batched_outputs_of_another_structure(rule: Any, words: str) -> None:
+    f = with_rule("vmap", rule)
+    with pytest.raises(ValueError, match=words):
+        mx.vmap(lambda w: f({"w": w, "n": 3})["a"])(mx.ones((2, 2)))
+
+
+def test_keyword_arguments_reach_the_vjp_rule_by_name() -> None:
+    f = mx.custom_function(lambda x, *, k, flag=True: x * k)
+    seen = []
+
+    @f.vjp
+    def rule(x: Any, g: Any, out: Any, *, k: Any, flag: bool) -> Any:
+        seen.append(flag)
+        return (g * 5, {"k": (g * x).sum() * 9}) if flag else g * 7
+
+    x, k = mx.array([1.0, 2.0]), mx.array(2.0)
+    by_x, by_k = mx.grad(lambda x, k: f(x, k=k, flag=True).sum(), argnums=(0, 1))(x, k)
+    assert (by_x.tolist(), by_k.item()) == ([5.0, 5.0], 27.0)
+    by_x, by_k = mx.grad(lambda x, k: f(x, k=k, flag=False).sum(), argnums=(0, 1))(x, k)
+    assert (by_x.tolist(), by_k.item()) == ([7.0, 7.0], 0.0)
+    assert seen == [True, False]
+    mapped = mx.vmap(mx.grad(lambda x, k: f(x, k=k, flag=True), argnums=(0, 1)), in_axes=(0, None))(x, k)
+    assert (mapped[0].tolist(), mapped[1].tolist()) == ([5.0, 5.0], [9.0, 18.0])
+    summed = mx.grad(lambda x, k: mx.vmap(lambda x: f(x, k=k, flag=True))(x).sum(), argnums=(0, 1))(x, k)
+    assert (summed[0].tolist(), summed[1].item()) == ([5.0, 5.0], 27.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "run"), [("jvp", lambda f, x: mx.jvp(f, [x], [x])), ("vmap", lambda f, x: mx.vmap(f)(x))]
+)
+def test_rules_that_take_no_keyword_arguments_say_so(kind: str, run: Any) -> None:
+    f = with_rule(kind, lambda *arguments: arguments[0], lambda x, *, k: x * k)
+    with pytest.raises(
+        ValueError, match=rf"a {kind} rule takes positional arguments only .* keyword arguments \['k'\]"
+    ):
+        run(lambda x: f(x, k=mx.array(2.0)), mx.ones(2))
+
+
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+def test_all_three_rules_nested(engine: str) -> None:
+    """x^2 y whose rules multiply by 10 (vjp), 100 (jvp) and 1000 (vmap), so that one sees which was asked."""
+    f = mx.custom_function(lambda x, y: (x * x * y, x + y))
+    f.vjp(lambda p, g, out: (10 * g[0] * p[0] * p[1], 10 * g[0] * p[0]))
+    f.jvp(lambda p, t: (100 * t[0] * p[0] * p[1], 100 * t[1]))
+    f.vmap(lambda p, axes: ((1000 * p[0] * p[1], p[0]), (0, 0)))
+    x, y = mx.array([1.0, 2.0]), mx.array([3.0, 4.0])
+    with mx.engine(engine):
+        first = lambda x, y: f(x, y)[0].sum()  # noqa: E731
+        for transformed in (
+            mx.grad(first, (0, 1)),
+            mx.compile(mx.grad(first, (0, 1))),
+            mx.grad(mx.compile(first), (0, 1)),
+        ):
+            by_x, by_y = transformed(x, y)
+            assert (by_x.tolist(), by_y.tolist()) == ([30.0, 80.0], [10.0, 20.0])
+        _, (one, two) = mx.jvp(f, [x, y], [mx.ones(2), mx.ones(2)])
+        assert (one.tolist(), two.tolist()) == ([300.0, 800.0], [100.0, 100.0])
+        assert mx.vmap(f)(x, y)[0].tolist() == [3000.0, 8000.0]
+        each = mx.vmap(mx.grad(lambda x, y: f(x, y)[0], (0, 1)))(x, y)
+        assert (each[0].tolist(), each[1].tolist()) == ([30.0, 80.0], [10.0, 20.0])
+        around = mx.grad(lambda x: mx.vmap(f)(x, y)[0].sum())(x)
+        assert around.tolist() == [30.0, 80.0]
+        _, (pushed,) = mx.jvp(lambda x: mx.vmap(f)(x, y)[0], [x], [mx.ones(2)])
+        assert pushed.tolist() == [300.0, 800.0]
+        second = mx.grad(lambda x: mx.grad(first)(x, y).sum())(x)  # of 10 x y, by ordinary rules
+        assert second.tolist() == [30.0, 40.0]
+
+
+def test_nested_custom_functions() -> None:
+    inner = mx.custom_function(lambda x: x * 2)
+    inner.vjp(lambda x, g, out: g * 3)
+    outer = mx.custom_function(lambda x: inner(x) + 1)
+    assert mx.grad(outer)(mx.array(1.0)).item() == 3.0
+    outer.vjp(lambda x, g, out: mx.grad(lambda x: inner(x) * 5)(x) * g)
+    assert mx.grad(outer)(mx.array(1.0)).item() == 15.0
+
+
+def test_captured_arrays_are_constants_to_a_vjp_rule() -> None:
+    def loss(w: Any) -> Any:
+        f = mx.custom_function(lambda x: x * w)
+        f.vjp(lambda x, g, out: g * w)
+        return f(mx.array(2.0) + w)
+
+    assert mx.grad(loss)(mx.array(3.0)).item() == 3.0
+
+
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+def test_shapeless_compile(engine: str) -> None:
+    f = mx.custom_function(lambda x: mx.sin(x))
+    f.vjp(lambda x, g, out: 2 * g * mx.cos(x))
+    compiled = mx.compile(f, shapeless=True)
+    with mx.engine(engine):
+        for size in (2, 3):
+            x = mx.ones(size)
+            np.testing.assert_allclose(np.array(mx.grad(lambda x: compiled(x).sum())(x)), 2 * np.cos(1.0), rtol=1e-6)

@@ -205,6 +205,9 @@ def gradient_leaf(product: Node | None, shape: Shape, dtype: Dtype) -> array:
 
 
 def describe(value: Any) -> str:
+    """What a value is, in words, for an error."""
+    if isinstance(value, array):
+        return f"an array of shape {value.shape}"
     return f"a value of type {type(value).__module__}.{type(value).__qualname__}".replace("builtins.", "")
 
 
