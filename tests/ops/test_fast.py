@@ -146,3 +146,38 @@ def test_bad_arguments(function: str, x: Any, weight: Any, error: type[Exception
     bias = (None,) if function == "layer_norm" else ()
     with pytest.raises(error, match=rf"^\[{function}\].*{message}"):
         getattr(mx.fast, function)(x, weight, *bias, 1e-5)
+
+
+# ---------------------------------------------------------------------- cross entropy
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(mx.float32, 1e-6), (mx.float64, 1e-6), (mx.bfloat16, 1e-6)])
+def test_cross_entropy(dtype: Any, tolerance: float, engine: str) -> None:
+    with mx.engine(engine):
+        logits = mx.array(np.random.default_rng(0).standard_normal((2, 3, 7)) * 5, mx.float64).astype(dtype)
+        targets = np.array([[0, 6, -1], [3, 3, 2]])
+        out = mx.fast.cross_entropy(logits, mx.array(targets))
+        assert out.dtype == mx.float32
+        exact = doubles(logits)
+        chosen = np.take_along_axis(exact, targets[..., None], -1)[..., 0]
+        np.testing.assert_allclose(out, np.log(np.exp(exact).sum(-1)) - chosen, rtol=tolerance, atol=tolerance)
+        gradient = mx.grad(lambda x: mx.fast.cross_entropy(x, mx.array(targets)).sum())(logits)
+        softmax = np.exp(exact) / np.exp(exact).sum(-1, keepdims=True)
+        rounding = 2.0**-8 if dtype == mx.bfloat16 else 1e-6
+        np.testing.assert_allclose(doubles(gradient), softmax - np.eye(7)[targets], rtol=rounding, atol=rounding)
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "message"),
+    [
+        (mx.array(1.0), mx.array(0), "at least 1 dimension"),
+        (mx.ones((3, 7), mx.int32), mx.zeros(3, mx.int32), "unsupported logits type int32"),
+        (mx.ones((3, 7)), mx.zeros(3), "must be integer class indices but got float32"),
+        (mx.ones((3, 7)), mx.zeros((3, 1), mx.int32), "does not match logits shape"),
+        (mx.ones((3, 0)), mx.zeros(3, mx.int32), "no classes"),
+    ],
+)
+def test_bad_arguments_of_cross_entropy(logits: Any, targets: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"^\[cross_entropy\].*{message}"):
+        mx.fast.cross_entropy(logits, targets)

@@ -11,12 +11,51 @@ from mlx.ir.dtypes import Dtype, float32, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
 from mlx.ops.arguments import StreamOrDevice, array_node
+from mlx.ops.attention import rope, scaled_dot_product_attention
 from mlx.ops.custom_kernels import metal_kernel
-from mlx.ops.reductions import mean
+from mlx.ops.indexing import take_along_axis
+from mlx.ops.reductions import logsumexp, mean
 from mlx.primitives.arithmetic import RSQRT, SQUARE
 from mlx.primitives.structure import cast
 
-__all__ = ["layer_norm", "metal_kernel", "rms_norm"]
+__all__ = ["cross_entropy", "layer_norm", "metal_kernel", "rms_norm", "rope", "scaled_dot_product_attention"]
+
+
+def cross_entropy(logits: array, targets: array, *, stream: StreamOrDevice = None) -> array:
+    """What each target costs under a softmax of logits: logsumexp(logits) - logits[target], over the last axis.
+
+    Args:
+        logits: array of shape (..., classes) of real floating numbers.
+        targets: integers of shape (...): the index of the class.
+
+    Returns:
+        float32 array of the shape of `targets`, computed in float32 at least.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit, or there are no classes.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.fast.cross_entropy(mx.array([[0.0, 0.0], [50.0, 0.0]]), mx.array([1, 1]))
+        array([0.693147, 50], dtype=float32)
+    """
+    node, classes = array_node(logits, "cross_entropy", "logits"), array_node(targets, "cross_entropy", "targets")
+    if node.ndim < 1:
+        raise ValueError("[cross_entropy] logits must have at least 1 dimension but got input with 0 dimensions.")
+    if not node.dtype.is_inexact or node.dtype.is_complex:
+        raise ValueError(f"[cross_entropy] Received unsupported logits type {node.dtype.name}.")
+    if not classes.dtype.is_integer:
+        raise ValueError(f"[cross_entropy] targets must be integer class indices but got {classes.dtype.name}.")
+    if classes.shape != node.shape[:-1]:
+        raise ValueError(
+            f"[cross_entropy] targets shape {classes.shape} does not match logits shape {node.shape} with the last "
+            f"axis removed."
+        )
+    if node.shape[-1] == 0:
+        raise ValueError("[cross_entropy] There are no classes: the last axis of logits is empty.")
+    wide = wrap(cast(node, float32) if node.dtype.is_half else node)
+    chosen = take_along_axis(wide, targets[..., None], -1)[..., 0]
+    return wrap(cast((logsumexp(wide, -1) - chosen)._node, float32))
 
 
 def layer_norm(
