@@ -80,6 +80,24 @@ def test_a_leaked_argument_is_refused() -> None:
         mx.eval(leaked[0] + 1)
 
 
+def test_an_output_that_is_the_same_for_all_entries() -> None:
+    """The barrier's second output depends on the batch in time alone; what is computed from it is not batched."""
+
+    def function(x: Any) -> Any:
+        first, second = mx.depends([x, mx.array([1.0, 2.0])], [x])
+        return first.sum() * mx.sort(second * 3)[::-1]
+
+    x = mx.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    assert mx.vmap(function)(x).tolist() == [[18, 9], [42, 21], [66, 33]]
+    assert mx.vmap(lambda x: mx.depends([x, mx.array([1.0, 2.0])], [x])[1] + 1)(x).tolist() == [[2, 3]] * 3
+
+
+def test_gradients_of_a_checkpoint() -> None:
+    gradient = mx.grad(mx.checkpoint(lambda x: (x * x * x).sum()))
+    x = mx.array([[1.0, 2.0], [3.0, 4.0]])
+    assert mx.vmap(gradient)(x).tolist() == [[3, 12], [27, 48]]
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

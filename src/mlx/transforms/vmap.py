@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlx.arrays.array import array, wrap
-from mlx.ir.node import Node, OpenTransform
+from mlx.ir.node import Node, OpenTransform, record
 from mlx.ir.primitive import PLACEHOLDER, leaf
 from mlx.ir.walk import ancestors
 from mlx.primitives.shape import BROADCAST, move_axis
@@ -119,6 +119,10 @@ class _Mapping:
         if primitive is PROJECT:
             (many, dims), (index,) = pairs[0], node.params
             return PROJECT(many, index), dims[index]
+        if all(dim is None for _, dim in pairs):  # projected from a node of whose outputs only others are batched
+            operands = tuple([x for x, _ in pairs])
+            unbatched = (None,) * len(node.shape) if primitive.many else None
+            return record(primitive, operands, node.params, node.shape, node.dtype), unbatched
         if primitive.batch is None:
             raise ValueError(f"[vmap] The primitive {primitive} has no batching rule; loop over the entries instead.")
         return primitive.batch([x for x, _ in pairs], [dim for _, dim in pairs], *node.params)
