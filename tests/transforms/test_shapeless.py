@@ -262,6 +262,9 @@ TRANSFORMS = [
     of_one("grad of vmap", mx.grad(lambda x: mx.vmap(lambda row: (row * row).mean())(x).sum())),
     of_one("vmap of grad", mx.vmap(mx.grad(lambda row: mx.var(row)))),
     of_one("checkpoint", mx.grad(lambda x: mx.checkpoint(lambda y: mx.sin(y).mean())(x))),
+    of_one("jacobian", mx.jacrev(lambda x: mx.mean(x * x, 1))),
+    of_one("jacobian forwards", mx.jacfwd(lambda x: mx.mean(x * x, 1))),
+    of_one("hessian", mx.hessian(lambda x: mx.mean(x**3))),
     of_one("compile inside", lambda x: mx.compile(lambda y: mx.mean(y, 0))(x) + 1),
     of_one("compile without shapes inside", lambda x: mx.compile(lambda y: mx.mean(y, 0), shapeless=True)(x) + 1),
     of_one("grad of compile inside", mx.grad(lambda x: mx.compile(lambda y: mx.var(y))(x))),
@@ -616,6 +619,18 @@ def test_custom_rules_inside_a_shapeless_program() -> None:
         rows = floats((2, count))
         assert_same(mx.vmap(compiled)(rows), mx.mean(4 * rows**2, axis=1))
         assert_same(mx.vmap(mx.grad(compiled))(rows), 8 * rows / count)
+
+
+def test_checkpoints_inside_a_shapeless_program() -> None:
+    def loss(x: mx.array) -> mx.array:
+        return mx.checkpoint(lambda y: mx.mean(y**3 + mx.zeros_like(y)))(x)
+
+    compiled, _ = counting(loss)
+    for count in (3, 5):
+        x, rows = floats((count,)), floats((2, count))
+        assert_same(mx.grad(compiled)(x), 3 * x**2 / count)
+        assert_same(mx.vmap(compiled)(rows), mx.mean(rows**3, axis=1))
+        assert_same(mx.vmap(mx.grad(compiled))(rows), 3 * rows**2 / count)
 
 
 def test_sizes_of_an_outer_trace_pass_through_an_inner_one() -> None:
