@@ -45,7 +45,7 @@ def save(file: Any, arr: array) -> None:
         array([1, 2, 3], dtype=int32)
     """
     value = _value(arr, "save", "arr")
-    with _opened_to_write(file, ".npy", "save") as target:
+    with opened_to_write(file, ".npy", "save") as target:
         write_npy(target, value)
 
 
@@ -71,7 +71,7 @@ def savez(file: Any, *args: array, **kwargs: array) -> None:
         ['arr_0', 'bias']
     """
     values = _named(args, kwargs, "savez")
-    with _opened_to_write(file, ".npz", "savez") as target:
+    with opened_to_write(file, ".npz", "savez") as target:
         write_npz(target, values, compressed=False)
 
 
@@ -87,7 +87,7 @@ def savez_compressed(file: Any, *args: array, **kwargs: array) -> None:
         (1000,)
     """
     values = _named(args, kwargs, "savez_compressed")
-    with _opened_to_write(file, ".npz", "savez_compressed") as target:
+    with opened_to_write(file, ".npz", "savez_compressed") as target:
         write_npz(target, values, compressed=True)
 
 
@@ -124,7 +124,7 @@ def save_safetensors(file: Any, arrays: dict[str, array], metadata: dict[str, st
         if not isinstance(key, str) or not isinstance(text, str):
             raise ValueError(f"[save_safetensors] metadata must map strings to strings, got {key!r}: {text!r}.")
     values = {name: (_value(x, "save_safetensors", f"arrays[{name!r}]"), x.dtype) for name, x in arrays.items()}
-    with _opened_to_write(file, ".safetensors", "save_safetensors") as target:
+    with opened_to_write(file, ".safetensors", "save_safetensors") as target:
         write_safetensors(target, values, metadata or {})
 
 
@@ -250,7 +250,7 @@ def _sized(source: BinaryIO) -> tuple[BinaryIO, int]:
 
 
 @contextmanager
-def _opened_to_write(file: Any, suffix: str, function: str) -> Iterator[Any]:
+def opened_to_write(file: Any, suffix: str, function: str) -> Iterator[Any]:
     """A file to write to. One that is given by its path takes the place of the old one when it is complete."""
     if not _is_path(file):
         if not hasattr(file, "write"):

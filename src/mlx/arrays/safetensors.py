@@ -89,8 +89,10 @@ def read_safetensors(file: BinaryIO, available: int) -> tuple[dict[str, Node], d
     available -= 8 + length
     start = file.tell()
     nodes = {}
-    for name, entry in header.items():
-        dtype, shape, place = _parsed(name, entry)
+    entries = {name: _parsed(name, entry) for name, entry in header.items()}
+    if sum(prod(shape) * dtype.size for dtype, shape, _ in entries.values()) > available:
+        raise RuntimeError(f"cut short, or its arrays overlap: they take more than the {available} bytes that are left")
+    for name, (dtype, shape, place) in entries.items():
         file.seek(start + place)
         try:
             nodes[name] = data_node(read_values(file, shape, dtype.numpy, available - place), dtype)

@@ -33,7 +33,11 @@ from mlx.transforms.compile import disable_compile as disable_compile
 from mlx.transforms.compile import enable_compile as enable_compile
 from mlx.transforms.custom_function import custom_function as custom_function
 from mlx.transforms.drawing import export_to_dot as export_to_dot
+from mlx.transforms.export import FunctionExporter as FunctionExporter
+from mlx.transforms.export import export_function as export_function
+from mlx.transforms.export import exporter as exporter
 from mlx.transforms.forward import jvp as jvp
+from mlx.transforms.imported import import_function as import_function
 from mlx.transforms.jacobian import hessian as hessian
 from mlx.transforms.jacobian import hvp as hvp
 from mlx.transforms.jacobian import jacfwd as jacfwd

@@ -29,7 +29,7 @@ def as_text(outputs: Sequence[Node]) -> str:
         if node.primitive is SCALAR:
             names[node] = str(node.params[0])
             continue
-        names[node] = _letters(sum(name.isalpha() for name in names.values()))
+        names[node] = letters(sum(name.isalpha() for name in names.values()))
         words = [node.primitive.name, *(names[operand] for operand in node.inputs), *map(str, node.params)]
         lines.append(f"{names[node]}: {_type_of(node)} = {' '.join(words)}")
     return "\n".join([*lines, "return " + " ".join(names[output] for output in outputs)])
@@ -41,7 +41,7 @@ def _type_of(node: Node) -> str:
     return f"{node.dtype.name}{list(node.shape)}"
 
 
-def _letters(number: int) -> str:
+def letters(number: int) -> str:
     """a, b, ..., z, aa, ab, ..."""
     name = ""
     number += 1
@@ -136,12 +136,12 @@ def _label(step: Node | Call) -> str:
 
 def _named(nodes: Sequence[Node], names: Mapping[Node, str]) -> dict[Node, str]:
     taken = set(names.values())
-    letters = (name for name in map(str.upper, map(_letters, count())) if name not in taken)
+    free = (name for name in map(str.upper, map(letters, count())) if name not in taken)
     shown = {}
     for node in nodes:
         if node in names:
             name = names[node]
         else:
-            name = str(node.params[0]) if node.primitive is SCALAR else next(letters)
+            name = str(node.params[0]) if node.primitive is SCALAR else next(free)
         shown[node] = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return shown

@@ -42,6 +42,8 @@ COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     ">=": operator.ge,
 }
 
+LARGEST = 2**63  # no array has more elements
+
 open_sizes: list[Sizes] = []  # of the shapeless traces being recorded, in all threads
 
 
@@ -109,6 +111,8 @@ class Sizes:
                 try:
                     values.append(ARITHMETIC[operation](values[left], values[right]))
                 except (ZeroDivisionError, ValueError):
+                    return None
+                if abs(values[-1]) > LARGEST:  # products of products: an exported program can have any terms
                     return None
         for (comparison, left, right), outcome in self.decisions.items():
             if COMPARISONS[comparison](values[left], values[right]) is not outcome:

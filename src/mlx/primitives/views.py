@@ -55,11 +55,24 @@ def _batch_as_strided(
     return AS_STRIDED(RESHAPE(x, (batch * size,)), (batch, *shape), (size, *strides), offset), 0
 
 
-# A view of a flat array; strides count elements and may be zero or negative. The positions have been checked.
+def _strided_shape(x: Node, shape: Shape, strides: Strides, offset: int) -> tuple[Shape, Dtype]:
+    _check_positions(shape, strides, offset, x.size)
+    return shape, x.dtype
+
+
+def _check_positions(shape: Shape, strides: Strides, offset: int, size: int) -> None:
+    """ValueError for a view that reaches beyond its array: kernels read and write wherever they are told to."""
+    if 0 not in shape:
+        spans = [(extent - 1) * stride for extent, stride in zip(shape, strides, strict=True)]
+        if offset + sum(min(span, 0) for span in spans) < 0 or offset + sum(max(span, 0) for span in spans) >= size:
+            raise ValueError(f"[as_strided] A view of shape {shape} reaches beyond its array of {size} elements.")
+
+
+# A view of a flat array; strides count elements and may be zero or negative.
 AS_STRIDED = Primitive(
     "as_strided",
     arity=1,
-    shape=lambda x, shape, strides, offset: (shape, x.dtype),
+    shape=_strided_shape,
     kernel=_as_strided,
     lower=_as_strided_xla,
     vjp=(lambda g, out, x, shape, strides, offset: ADD_STRIDED(g, x.size, strides, offset),),
@@ -83,6 +96,11 @@ def _add_strided_xla(xla: Any, g: Any, size: int, strides: Strides, offset: int)
     return out.at[positions.ravel()].add(g.ravel(), mode="promise_in_bounds")
 
 
+def _added_shape(g: Node, size: int, strides: Strides, offset: int) -> tuple[Shape, Dtype]:
+    _check_positions(g.shape, strides, offset, size)
+    return (size,), g.dtype
+
+
 def _batch_add_strided(
     inputs: Sequence[Node], dims: Dims, size: int, strides: Strides, offset: int
 ) -> tuple[Node, int]:
@@ -95,7 +113,7 @@ def _batch_add_strided(
 ADD_STRIDED = Primitive(
     "add_strided",
     arity=1,
-    shape=lambda g, size, strides, offset: ((size,), g.dtype),
+    shape=_added_shape,
     kernel=_add_strided,
     lower=_add_strided_xla,
     vjp=(lambda g, out, x, size, strides, offset: AS_STRIDED(g, x.shape, strides, offset),),
