@@ -19,6 +19,8 @@ from mlx.core import fast as fast
 from mlx.core import linalg as linalg
 from mlx.core import metal as metal
 from mlx.core import random as random
+from mlx.core.serving import export_to_jax as export_to_jax
+from mlx.core.serving import export_to_stablehlo as export_to_stablehlo
 from mlx.core.standard import *
 from mlx.core.version import __version__ as __version__
 from mlx.ir.dtypes import *

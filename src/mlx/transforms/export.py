@@ -60,8 +60,8 @@ def export_function(
     if callable(file_or_callback):
         if metadata is not None:
             raise ValueError("[export_function] metadata are kept in a file; with a callback there is none.")
-        _check_function(fun, "export_function")
-        _announce(file_or_callback, _traced(fun, args, kwargs, shapeless))
+        exported, _ = trace_to_export("export_function", fun, args, kwargs, shapeless)
+        _announce(file_or_callback, exported)
         return
     with FunctionExporter(file_or_callback, fun, shapeless, metadata, "export_function") as exporter:
         exporter(*args, **kwargs)
@@ -139,7 +139,7 @@ class FunctionExporter:
         """
         if self._is_closed:
             raise RuntimeError(f"[{self._function}] This exporter is closed; make another one with mx.exporter.")
-        exported = _traced(self._fun, args, kwargs, self._shapeless)
+        exported, _ = trace_to_export("export_function", self._fun, args, kwargs, self._shapeless)
         shapes = [shape for shape, _ in exported.inputs]
         for known in self._traces:
             if known.takes(exported.trace.inputs, exported.keywords) and known.trace_for(shapes) is not None:
@@ -197,19 +197,23 @@ def arguments_of(function: str, args: Sequence[Any], kwargs: dict[str, Any]) -> 
 
 def _refuse_arguments(function: str) -> None:
     raise ValueError(
-        f"[{function}] Inputs can be any number of positional and keyword arrays, or one tuple or list of arrays, one "
-        "dict of arrays, or both in this order."
+        f"[{function}] Inputs can be any number of positional and keyword arrays, or a tuple or list of arrays, a "
+        "dict of arrays, or both of these in this order."
     )
 
 
-def _traced(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], shapeless: bool) -> Exported:
-    positional, named = arguments_of("export_function", args, kwargs)
-    traced = trace_function("export_function", fun, positional, named, shapeless=shapeless)
+def trace_to_export(
+    function: str, fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], shapeless: bool = False
+) -> tuple[Exported, Any]:
+    """The program of a function for example arguments, and its result with slots in place of arrays."""
+    _check_function(fun, function)
+    positional, named = arguments_of(function, args, kwargs)
+    traced = trace_function(function, fun, positional, named, shapeless=shapeless)
     result = traced.result
     slots = result if isinstance(result, list | tuple) else [result]
     if not all(type(slot) is Slot for slot in slots):
-        raise ValueError("[export_function] The function must return one array, or a tuple or list of arrays.")
-    return Exported(traced.trace, list(named), traced.sizes)
+        raise ValueError(f"[{function}] The function must return one array, or a tuple or list of arrays.")
+    return Exported(traced.trace, list(named), traced.sizes), result
 
 
 # ---------------------------------------------------------------------- the callback
