@@ -25,6 +25,7 @@ LABELS = {
     "argtopk": "ArgPartition",
     "barrier": "Depends",
     "cast": "AsType",
+    "checkpoint": "CustomTransforms",
     "cummax": "CumMax",
     "cummin": "CumMin",
     "cumprod": "CumProd",

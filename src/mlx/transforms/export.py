@@ -28,7 +28,8 @@ def export_function(
     """Write the program of a function to a file, from which `import_function` makes a function again.
 
     What `fun` reads besides its arguments (weights of a module, the random key) is stored with it. Rules that
-    `custom_function` was given are Python and are not: an imported function is differentiated as it was recorded.
+    `custom_function` was given are Python and are not, and `checkpoint` leaves no trace: an imported function is
+    differentiated as it was recorded.
 
     Args:
         file_or_callback: a path, or a function that is called with a dict for each part of the program: its "type" is

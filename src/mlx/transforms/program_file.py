@@ -43,11 +43,13 @@ from mlx.ir.primitive import PRIMITIVES, SCALAR, Leaf, Primitive, scalar_node
 from mlx.ir.sizes import ARITHMETIC, COMPARISONS, Size, Sizes, plain
 from mlx.ir.trace import Trace, placeholder, set_apart, specialised
 from mlx.primitives.structure import PROJECT
+from mlx.transforms.checkpoint import CHECKPOINT
 from mlx.transforms.custom_function import CUSTOM
 from mlx.transforms.parameters import DTYPES, check_parameters, decoded, encoded
 
 FORMAT = "mlx-xla function"
 VERSION = "1"
+PASSING = (CUSTOM, CHECKPOINT)  # pass through the inputs after the first `params[1]`, and keep rules or programs
 LARGEST = 2**48  # bytes of an array that a program may compute; no processor addresses more
 
 
@@ -85,18 +87,18 @@ class Exported:
 class Listing:
     """A trace as it is exported: what it reads, and its nodes with their operands.
 
-    What a custom function computes is in the program; its rules are Python and stay behind.
+    What a custom or checkpointed function computes is in the program; rules and ways to recompute it stay behind.
     """
 
     def __init__(self, trace: Trace) -> None:
         passed: dict[Node, Node] = {}
         self.nodes: list[tuple[Node, list[Node]]] = []
         for node in trace.nodes:
-            if node.primitive is PROJECT and node.inputs[0].primitive is CUSTOM:
-                custom, (index,) = node.inputs[0], node.params
-                result: Node = custom.inputs[custom.params[1] + index]  # type: ignore[operator]
+            if node.primitive is PROJECT and node.inputs[0].primitive in PASSING:
+                passing, (index,) = node.inputs[0], node.params
+                result: Node = passing.inputs[passing.params[1] + index]  # type: ignore[operator]
                 passed[node] = passed.get(result, result)
-            elif node.primitive is not CUSTOM:
+            elif node.primitive not in PASSING:
                 self.nodes.append((node, [passed.get(x, x) for x in node.inputs]))
         self.inputs = trace.inputs
         self.outputs = [passed.get(x, x) for x in trace.outputs]
@@ -226,7 +228,7 @@ def _rebuilt(
 def _decoded_node(entry: list[Any], values: list[Node], size: _SizeByNumber | None) -> Node:
     name, operands, parameters, shape, dtype = entry
     primitive = PRIMITIVES.get(name)
-    if primitive is None or isinstance(primitive, Leaf) or primitive is CUSTOM:
+    if primitive is None or isinstance(primitive, Leaf) or primitive in PASSING:
         raise ValueError(f"there is no primitive {name!r}")
     inputs = tuple([_value(number, values) for number in operands])
     _expect(primitive.arity is None or len(inputs) == primitive.arity, f"{name} has {len(inputs)} operands")
