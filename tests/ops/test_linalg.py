@@ -405,3 +405,66 @@ def test_systems_that_do_not_fit(name: str) -> None:
             solve(mx.ones(a), mx.ones(b))
     with pytest.raises(TypeError, match=rf"^\[linalg.{name}\] b must be an mx.array, got float"):
         solve(mx.eye(2), 1.0)
+
+
+# ---------------------------------------------------------------------- singular values
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_singular_values_by_hand(engine: Any) -> None:
+    """The squares are the eigenvalues of [[25, 20], [20, 25]], with eigenvectors along the two diagonals."""
+    with mx.engine(engine):
+        u, s, vt = mx.linalg.svd(matrix([3.0, 0.0], [4.0, 5.0]))
+        close(s, [45**0.5, 5**0.5])
+        close(mx.abs(vt), np.full((2, 2), 0.5**0.5))
+        close((u * s) @ vt, [[3, 0], [4, 5]])
+        close(mx.linalg.svd(matrix([3.0, 0.0], [4.0, 5.0]), compute_uv=False), [45**0.5, 5**0.5])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_matrix_that_is_not_finite_has_no_decomposition(engine: Any) -> None:
+    both = mx.stack([matrix([np.nan, 1.0], [2.0, 3.0]), 2 * mx.eye(2)])
+    with mx.engine(engine):
+        u, s, vt = mx.linalg.svd(both)
+        values = mx.linalg.svd(both, compute_uv=False)
+        mx.eval(u, s, vt, values)
+    for x in (u, s, vt, values):
+        assert np.isnan(np.array(x[0])).all()
+    close(s[1], [2, 2])
+    close(values[1], [2, 2])
+    close(u[1] @ vt[1], np.eye(2))
+
+
+def test_equal_singular_values_have_a_derivative_that_does_not_tell_them_apart() -> None:
+    """The nuclear norm of A at the identity, and the sum of squares anywhere: U V^T and 2 A."""
+    close(mx.grad(lambda x: mx.linalg.norm(x, "nuc"))(mx.eye(3)), np.eye(3))
+    close(mx.grad(lambda x: (mx.linalg.svd(x, compute_uv=False) ** 2).sum())(2 * mx.eye(3)), 4 * np.eye(3))
+    close(mx.grad(lambda x: (mx.linalg.svd(x)[1] ** 2).sum())(mx.zeros((2, 3))), np.zeros((2, 3)))
+
+
+def test_vectors_of_equal_singular_values_have_no_derivative() -> None:
+    gradient = mx.grad(lambda x: (mx.linalg.svd(x)[0] * matrix([1.0, 2.0], [3.0, 5.0])).sum())(mx.eye(2))
+    assert not np.isfinite(np.array(gradient)).any()
+
+
+def test_phases_cost_a_complex_decomposition_no_derivative() -> None:
+    """Re <W, U S V^H> is linear in A with the gradient W."""
+    rng = np.random.default_rng(0)
+    for shape in ((3, 2), (2, 3), (3, 3)):
+        a, w = (mx.array((rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)) for _ in "aw")
+
+        def product(x: Any, w: Any = w) -> Any:
+            u, s, vt = mx.linalg.svd(x)
+            k = s.shape[-1]
+            return mx.real(mx.conj(w) * ((u[:, :k] * s) @ vt[:k])).sum()
+
+        gradient = np.array(mx.grad(product)(a))
+        np.testing.assert_allclose(gradient, np.array(w), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.int32, mx.bool_])
+def test_other_dtypes_have_no_singular_values(dtype: Any) -> None:
+    with pytest.raises(ValueError, match=r"\[linalg\.svd\] a must have type float32, float64 or complex64"):
+        mx.linalg.svd(mx.ones((2, 2), dtype))
+    with pytest.raises(ValueError, match=r"\[linalg\.svd\] a must have at least two axes"):
+        mx.linalg.svd(mx.ones((2,)))

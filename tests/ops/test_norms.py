@@ -107,3 +107,22 @@ def test_errors() -> None:
         norm(x, axis=5)
     with pytest.raises(TypeError, match=r"a must be an mx\.array"):
         norm([3.0, 4.0])
+
+
+@pytest.mark.parametrize("ord", ["nuc", 2, -2])
+@pytest.mark.parametrize("axis", [(0, 1), (2, 0), (-1, -2)])
+def test_norms_by_singular_values(ord: Any, axis: Any) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    for keepdims in (False, True):
+        norms = np.array(mx.linalg.norm(mx.array(x), ord, axis=axis, keepdims=keepdims))
+        np.testing.assert_allclose(norms, np.linalg.norm(x, ord, axis=axis, keepdims=keepdims), rtol=1e-5)
+
+
+def test_norms_by_singular_values_of_no_elements_and_complex_numbers() -> None:
+    assert mx.linalg.norm(mx.zeros((0, 3)), "nuc").item() == 0
+    with pytest.raises(ValueError, match="size 0"):
+        mx.linalg.norm(mx.zeros((0, 3)), 2)
+    z = mx.array([[3j, 0], [0, 4]], mx.complex64)
+    assert mx.linalg.norm(z, "nuc").item() == pytest.approx(7)
+    assert mx.linalg.norm(z, "nuc").dtype == mx.float32
+    assert mx.linalg.norm(z, 2).dtype == mx.complex64

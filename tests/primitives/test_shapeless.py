@@ -33,8 +33,8 @@ TRACED = ("as given", "twice", "all ones")  # the sizes of the traces
 UNDEFINED = {"gathered_matmul-strided": ("twice",)}
 
 # What may be traced anew when all sizes double: where the parity of a number decides, where a matrix becomes high that
-# was wide, and where a constant of the case meets its inputs.
-RETRACED = ("qr", "matrix_root", "root_change", "sort-median")
+# was wide, where the case slices by an extent, and where a constant of the case meets its inputs.
+RETRACED = ("qr", "svd", "matrix_root", "root_change", "sort-median")
 
 
 def resized(x: Any, resize: Resize) -> Any:

@@ -10,6 +10,7 @@ from mlx.ops.linalg import (
     slogdet,
     solve,
     solve_triangular,
+    svd,
     tri_inv,
 )
 from mlx.ops.norms import norm
@@ -25,5 +26,6 @@ __all__ = [
     "slogdet",
     "solve",
     "solve_triangular",
+    "svd",
     "tri_inv",
 ]

@@ -5,9 +5,11 @@ Norms live in `norms`.
 
 from __future__ import annotations
 
+from typing import Literal, overload
+
 from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import operand_pair
-from mlx.ir.dtypes import float32, float64, promote_types
+from mlx.ir.dtypes import complex64, float32, float64, promote_types
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape, scalar_node
 from mlx.ir.sizes import fixed
@@ -31,6 +33,7 @@ from mlx.primitives.matmul import matmul
 from mlx.primitives.shape import SUM, broadcast, reshape
 from mlx.primitives.slicing import slice_axis, zeros
 from mlx.primitives.structure import PROJECT, cast
+from mlx.primitives.svd import SINGULAR_VALUES, SVD
 
 __all__ = [
     "cholesky",
@@ -42,6 +45,7 @@ __all__ = [
     "slogdet",
     "solve",
     "solve_triangular",
+    "svd",
     "tri_inv",
 ]
 
@@ -136,6 +140,52 @@ def cholesky(a: array, upper: bool = False, *, stream: StreamOrDevice = None) ->
     """
     x = _square(_real_matrices(a, "cholesky"), "cholesky")
     return wrap(matrix_transpose(CHOLESKY(matrix_transpose(x))) if upper else CHOLESKY(x))
+
+
+@overload
+def svd(a: array, compute_uv: Literal[True] = True, *, stream: StreamOrDevice = None) -> tuple[array, array, array]: ...
+@overload
+def svd(a: array, compute_uv: Literal[False], *, stream: StreamOrDevice = None) -> array: ...
+@overload
+def svd(a: array, compute_uv: bool, *, stream: StreamOrDevice = None) -> tuple[array, array, array] | array: ...
+def svd(a: array, compute_uv: bool = True, *, stream: StreamOrDevice = None) -> tuple[array, array, array] | array:
+    """The singular value decomposition: a = U[:, :k] diag(S) Vt[:k] with unitary U and Vt, where k = min(m, n).
+
+    Args:
+        a: matrices of shape (..., m, n), float32, float64 or complex64.
+        compute_uv: return the vectors, too; without them it is cheaper.
+
+    Returns:
+        U of shape (..., m, m), S of shape (..., k) in descending order and real, and Vt of shape (..., n, n); only S
+        with `compute_uv=False`. A matrix with elements that are not finite gets NaN.
+
+    Raises:
+        ValueError: `a` has fewer than two axes or another dtype.
+
+    Note:
+        S has derivatives where singular values differ, and also where some coincide or are zero, for functions that
+        do not tell these apart, such as the nuclear norm (at zero: a subgradient). U and Vt have derivatives where the
+        singular values differ and are not zero, save that the rows or columns beyond the k-th are only determined as
+        a basis of what is orthogonal to the others: functions have to depend on no more than that space (and for
+        complex matrices on no phases). Where singular values coincide, a function that depends on their vectors gets
+        infinite or undefined derivatives; one whose cotangent is exactly zero there gets zero.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> u, s, vt = mx.linalg.svd(mx.array([[3.0, 0.0], [4.0, 5.0]]))
+        >>> mx.allclose(s * s, mx.array([45.0, 5.0])).item()
+        True
+    """
+    x = _matrices(a, "svd")
+    if x.dtype not in (float32, float64, complex64):
+        raise ValueError(
+            f"[linalg.svd] a must have type float32, float64 or complex64, got {x.dtype.name}. "
+            f"Cast it with .astype(mx.float32)."
+        )
+    if not compute_uv:
+        return wrap(SINGULAR_VALUES(x))
+    factors = SVD(x)
+    return wrap(PROJECT(factors, 0)), wrap(PROJECT(factors, 1)), wrap(PROJECT(factors, 2))
 
 
 # ---------------------------------------------------------------------- linear systems and inverses

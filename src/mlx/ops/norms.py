@@ -1,4 +1,4 @@
-"""Norms of vectors and matrices. Those that need singular values live with them in `linalg`."""
+"""Norms of vectors and matrices."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from math import inf
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import bool_, float32
 from mlx.ir.node import Node
-from mlx.ir.primitive import scalar_node
+from mlx.ir.primitive import Primitive, scalar_node
 from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, checked_axes, checked_axis
 from mlx.primitives.arithmetic import ABS, ADD, EQUAL, POWER, SQUARE, integer_power
 from mlx.primitives.complex import IMAG, REAL
 from mlx.primitives.elementwise import SELECT
 from mlx.primitives.reductions import MAX, MIN, ROOT, Reduction
-from mlx.primitives.shape import SUM, reduced_shape, reshape
+from mlx.primitives.shape import SUM, reduced_shape, reshape, transpose
 from mlx.primitives.structure import cast
+from mlx.primitives.svd import SINGULAR_VALUES
 
 __all__ = ["norm"]
 
@@ -39,13 +40,14 @@ def norm(
         a: array of any dtype. Booleans and integers become float32; half precision is computed in float32.
         ord: of vectors 0 (the number of elements that are not zero), 1, 2, inf, -inf or any other number p,
             which means sum(abs(a)**p)**(1/p). Of matrices "fro" (or "f"), 1 and -1 (the largest and smallest sum of
-            a column's absolute values), inf and -inf (the same of rows). None is the square root of the sum of all
-            squares.
+            a column's absolute values), inf and -inf (the same of rows), 2 and -2 (the largest and smallest singular
+            value), "nuc" (the sum of the singular values). None is the square root of the sum of all squares.
         axis: one axis for vectors, two for matrices (rows, columns); all by default.
         keepdims: keep reduced axes with extent 1.
 
     Returns:
-        The norms. Of complex numbers they are float32 for `ord` None, 2 and "fro", and complex64 otherwise.
+        The norms. Of complex numbers they are float32 for `ord` None, "fro", "nuc" and the 2-norm of vectors, and
+        complex64 otherwise.
 
     Raises:
         ValueError: `ord` is no norm of vectors or matrices, or does not fit the number of axes.
@@ -75,7 +77,7 @@ def norm(
         )
     if given.dtype.is_half:
         out = cast(out, given.dtype)
-    if given.dtype.is_complex and ord not in (None, 2, "fro", "f"):
+    if given.dtype.is_complex and ord not in (None, "fro", "f", "nuc") and (ord != 2 or len(axes) > 1):
         out = cast(out, given.dtype)
     return wrap(out if keepdims else reshape(out, reduced_shape(x.shape, axes, False)))
 
@@ -104,15 +106,17 @@ def _named_norm(x: Node, ord: str, axes: Axes) -> Node:
     if ord in ("fro", "f"):
         return _euclidean(x, axes)
     if ord == "nuc":
-        raise _needs_singular_values(ord)
-    raise ValueError(f"[linalg::norm] Invalid ord value '{ord}' for matrix norm: use 'fro', 1, -1, inf or -inf.")
-
-
-def _needs_singular_values(ord: float | str) -> ValueError:
-    return ValueError(
-        f"[linalg::norm] The matrix norm {ord!r} needs singular values, which are not available. "
-        f"Use 'fro', 1, -1, inf or -inf."
+        return _of_singular_values(SUM, x, axes)
+    raise ValueError(
+        f"[linalg::norm] Invalid ord value '{ord}' for matrix norm: use 'fro', 'nuc', 1, -1, 2, -2, inf or -inf."
     )
+
+
+def _of_singular_values(primitive: Primitive, x: Node, axes: Axes) -> Node:
+    """A reduction of the singular values of the matrices in two axes."""
+    others = tuple(axis for axis in range(x.ndim) if axis not in axes)
+    values = SINGULAR_VALUES(transpose(x, (*others, *axes)))
+    return reshape(primitive(values, (values.ndim - 1,), True), reduced_shape(x.shape, axes, True))
 
 
 def _vector_norm(x: Node, ord: float, axes: Axes) -> Node:
@@ -139,12 +143,18 @@ def _matrix_norm(x: Node, ord: float, row_axis: int, column_axis: int) -> Node:
         summed, compared = (row_axis, column_axis) if ord in (1, -1) else (column_axis, row_axis)
         return _extremum(MAX if ord > 0 else MIN, SUM(ABS(x), (summed,), True), (compared,))
     if ord in (2, -2):
-        raise _needs_singular_values(ord)
-    raise ValueError(f"[linalg::norm] Invalid ord {ord} for matrix norm: use 'fro', 1, -1, inf or -inf.")
+        for axis in (row_axis, column_axis):
+            _check_not_empty(x, axis)
+        return _of_singular_values(MAX if ord > 0 else MIN, x, (row_axis, column_axis))
+    raise ValueError(f"[linalg::norm] Invalid ord {ord} for matrix norm: use 'fro', 'nuc', 1, -1, 2, -2, inf or -inf.")
 
 
 def _extremum(primitive: Reduction, x: Node, axes: Axes) -> Node:
     for axis in axes:
-        if x.shape[axis] == 0:
-            raise ValueError(f"[linalg::norm] Cannot reduce over axis {axis} with size 0: it has no extremum.")
+        _check_not_empty(x, axis)
     return primitive(x, axes, True)
+
+
+def _check_not_empty(x: Node, axis: int) -> None:
+    if x.shape[axis] == 0:
+        raise ValueError(f"[linalg::norm] Cannot reduce over axis {axis} with size 0: it has no extremum.")

@@ -58,7 +58,7 @@ def _unused(g: Node, x: Node) -> Node:
     return DEAD_MATRIX(g, x)
 
 
-def _batched(primitive: Primitive) -> Callable[..., tuple[Node, Any]]:
+def batched_matrices(primitive: Primitive) -> Callable[..., tuple[Node, Any]]:
     """The batching rule of a primitive that takes and gives matrices with batch axes in front."""
 
     def batch(inputs: Sequence[Node], dims: Dims, *params: Any) -> tuple[Node, Any]:
@@ -70,7 +70,7 @@ def _batched(primitive: Primitive) -> Callable[..., tuple[Node, Any]]:
     return batch
 
 
-def _cubic_cost(nanoseconds: float) -> Callable[[Node], float]:
+def cubic_cost(nanoseconds: float) -> Callable[[Node], float]:
     """An estimate that grows with the cube of the order of the first input's matrices."""
 
     def cost(node: Node) -> float:
@@ -143,7 +143,7 @@ DEAD_MATRIX = Primitive(
     lower=_dead_matrix_xla,
     cost=lambda node: sum(float(x.size) for x in node.inputs),
 )
-DEAD_MATRIX.batch = _batched(DEAD_MATRIX)
+DEAD_MATRIX.batch = batched_matrices(DEAD_MATRIX)
 
 # ---------------------------------------------------------------------- linear systems
 
@@ -183,10 +183,10 @@ SOLVE = Primitive(
     kernel=lambda a, b: _each(np.linalg.solve, a, b),
     lower=_unless_empty(_solve_xla),
     vjp=(_solve_cotangent_a, _solve_cotangent_b),
-    cost=_cubic_cost(0.5),
+    cost=cubic_cost(0.5),
     library_bound=True,
 )
-SOLVE.batch = _batched(SOLVE)
+SOLVE.batch = batched_matrices(SOLVE)
 
 
 def _solve_triangular(a: Any, b: Any, upper: bool) -> Any:
@@ -220,10 +220,10 @@ SOLVE_TRIANGULAR = Primitive(
     kernel=_solve_triangular,
     lower=_unless_empty(_solve_triangular_xla),
     vjp=(_triangular_cotangent_a, _triangular_cotangent_b),
-    cost=_cubic_cost(0.5),
+    cost=cubic_cost(0.5),
     library_bound=True,
 )
-SOLVE_TRIANGULAR.batch = _batched(SOLVE_TRIANGULAR)
+SOLVE_TRIANGULAR.batch = batched_matrices(SOLVE_TRIANGULAR)
 
 
 def _inverse_xla(xla: Any, a: Any) -> Any:
@@ -243,10 +243,10 @@ INVERSE = Primitive(
     kernel=lambda a: _each(np.linalg.inv, a),
     lower=_unless_empty(_inverse_xla),
     vjp=(_inverse_cotangent,),
-    cost=_cubic_cost(1.0),
+    cost=cubic_cost(1.0),
     library_bound=True,
 )
-INVERSE.batch = _batched(INVERSE)
+INVERSE.batch = batched_matrices(INVERSE)
 
 
 def triangular_inverse(a: Node, upper: bool) -> Node:
@@ -337,10 +337,10 @@ CHOLESKY = Primitive(
     kernel=_cholesky,
     lower=_unless_empty(_cholesky_xla),
     vjp=(_cholesky_cotangent,),
-    cost=_cubic_cost(0.5),
+    cost=cubic_cost(0.5),
     library_bound=True,
 )
-CHOLESKY.batch = _batched(CHOLESKY)
+CHOLESKY.batch = batched_matrices(CHOLESKY)
 
 
 def _qr_shape(a: Node) -> tuple[tuple[Shape, Shape], tuple[Dtype, Dtype]]:
@@ -391,10 +391,10 @@ QR = Primitive(
     lower=_qr_xla,
     vjp=(_qr_cotangent,),
     many=True,
-    cost=_cubic_cost(1.0),
+    cost=cubic_cost(1.0),
     library_bound=True,
 )
-QR.batch = _batched(QR)
+QR.batch = batched_matrices(QR)
 
 # ---------------------------------------------------------------------- determinants
 
@@ -452,10 +452,10 @@ LOG_DETERMINANT = Primitive(
     lower=_log_determinant_xla,
     vjp=(_log_determinant_cotangent,),
     many=True,
-    cost=_cubic_cost(0.5),
+    cost=cubic_cost(0.5),
     library_bound=True,
 )
-LOG_DETERMINANT.batch = _batched(LOG_DETERMINANT)
+LOG_DETERMINANT.batch = batched_matrices(LOG_DETERMINANT)
 
 DETERMINANT = Primitive(
     "determinant",
@@ -464,10 +464,10 @@ DETERMINANT = Primitive(
     kernel=np.linalg.det,
     lower=_determinant_xla,
     vjp=(lambda g, out, a: weigh(_as_matrices(g), COFACTOR(a)),),
-    cost=_cubic_cost(0.5),
+    cost=cubic_cost(0.5),
     library_bound=True,
 )
-DETERMINANT.batch = _batched(DETERMINANT)
+DETERMINANT.batch = batched_matrices(DETERMINANT)
 
 
 def _cofactor(library: Any, u: Any, singular_values: Any, vh: Any, sign: Any) -> Any:
@@ -504,7 +504,7 @@ COFACTOR = Primitive(
     kernel=lambda a: _each(_cofactor_kernel, a),
     lower=_unless_empty(_cofactor_xla),
     vjp=(_cofactor_cotangent,),
-    cost=_cubic_cost(10.0),
+    cost=cubic_cost(10.0),
     library_bound=True,
 )
-COFACTOR.batch = _batched(COFACTOR)
+COFACTOR.batch = batched_matrices(COFACTOR)
