@@ -48,47 +48,71 @@ EXACT_QUOTIENT = Elementwise(
 )
 
 
-# ---------------------------------------------------------------------- packing, by NumPy or XLA's counterpart of it
+# ---------------------------------------------------------------------- packing
 
 
-def _pack(library: Any, numbers: Array, bits: int) -> Array:
+def _pack(numbers: Array, bits: int) -> Array:
+    """Word by word, from the numbers of all blocks that have the same place in it."""
     count, words = _layout(bits)
-    lead = numbers.shape[:-1]
-    blocks = numbers.shape[-1] // count
+    lead, blocks = numbers.shape[:-1], numbers.shape[-1] // count
     numbers = numbers.reshape(*lead, blocks, count).astype(np.uint32)
+    packed = np.zeros((*lead, blocks, words), np.uint32)
+    for position in range(count):
+        word, offset = divmod(position * bits, WORD)
+        number = numbers[..., position]
+        packed[..., word] |= number << np.uint32(offset)
+        if offset + bits > WORD:
+            packed[..., word + 1] |= number >> np.uint32(WORD - offset)
+    return packed.reshape(*lead, blocks * words)
+
+
+def _unpack(packed: Array, bits: int) -> Array:
+    """Place by place, from words or, where numbers cross their ends, from groups of octets that hold eight."""
+    lead, size = packed.shape[:-1], packed.shape[-1] * WORD // bits
+    count = WORD // bits if WORD % bits == 0 else 8
+    if WORD % bits:
+        octets = np.ascontiguousarray(packed, "<u4").view(np.uint8).reshape(*lead, size // count, bits)
+        packed = np.zeros(octets.shape[:-1], np.uint64)
+        for place in range(bits):
+            packed |= octets[..., place].astype(np.uint64) << np.uint64(8 * place)
+    numbers = np.empty((*lead, size // count, count), np.uint8)
+    mask = packed.dtype.type(2**bits - 1)
+    for position in range(count):
+        numbers[..., position] = (packed >> packed.dtype.type(position * bits)) & mask
+    return numbers.reshape(*lead, size)
+
+
+def _pack_xla(xla: Any, numbers: Array, bits: int) -> Array:
+    count, words = _layout(bits)
+    lead, blocks = numbers.shape[:-1], numbers.shape[-1] // count
+    numbers = numbers.reshape(*lead, blocks, count).astype(np.uint32)
+    starts = np.arange(count) * bits
     packed = []
     for word in range(words):
-        total = None
-        for position in range(count):
-            offset = position * bits - word * WORD  # of the number's lowest bit in this word
-            if -bits < offset < WORD:
-                number = numbers[..., position]
-                part = number << np.uint32(offset) if offset >= 0 else number >> np.uint32(-offset)
-                total = part if total is None else total | part
-        packed.append(total)
-    return library.stack(packed, -1).reshape(*lead, blocks * words)
+        offsets = starts - word * WORD  # of the numbers' lowest bits in this word
+        left = numbers << np.clip(offsets, 0, WORD - 1).astype(np.uint32)
+        right = numbers >> np.clip(-offsets, 0, WORD - 1).astype(np.uint32)
+        parts = xla.jnp.where(offsets >= 0, left, right)
+        parts = xla.jnp.where((offsets > -bits) & (offsets < WORD), parts, np.uint32(0))
+        packed.append(xla.jnp.sum(parts, axis=-1, dtype=np.uint32))
+    return xla.jnp.stack(packed, -1).reshape(*lead, blocks * words)
 
 
-def _unpack(library: Any, packed: Array, bits: int) -> Array:
-    count, words = _layout(bits)
-    lead = packed.shape[:-1]
-    blocks = packed.shape[-1] // words
+def _unpack_xla(xla: Any, packed: Array, bits: int) -> Array:
+    jnp = xla.jnp
+    lead, size = packed.shape[:-1], packed.shape[-1] * WORD // bits
     mask = np.uint32(2**bits - 1)
-    if words == 1:
+    if WORD % bits == 0:
         numbers = (packed[..., None] >> np.arange(0, WORD, bits, dtype=np.uint32)) & mask
-    else:
-        packed = packed.reshape(*lead, blocks, words)
-        numbers = library.stack([_number(packed, position * bits, bits) & mask for position in range(count)], -1)
-    return numbers.astype(np.uint8).reshape(*lead, blocks * count)
-
-
-def _number(packed: Array, start: int, bits: int) -> Array:
-    """The number whose lowest bit is `start`, with other bits above it."""
-    word, offset = divmod(start, WORD)
-    number = packed[..., word] >> np.uint32(offset)
-    if offset + bits > WORD:
-        number = number | (packed[..., word + 1] << np.uint32(WORD - offset))
-    return number
+        return numbers.astype(np.uint8).reshape(*lead, size)
+    if not packed.size:
+        return jnp.zeros((*lead, size), np.uint8)
+    starts = jnp.arange(size, dtype=np.int64) * np.int64(bits)
+    word, offset = starts // np.int64(WORD), (starts % np.int64(WORD)).astype(np.uint32)
+    low = jnp.take(packed, word, axis=-1, mode="clip") >> offset
+    high = jnp.take(packed, word + np.int64(1), axis=-1, mode="clip") << ((np.uint32(WORD) - offset) % np.uint32(WORD))
+    high = jnp.where(offset == 0, np.uint32(0), high)
+    return ((low | high) & mask).astype(np.uint8)
 
 
 def _packed_shape(numbers: Node, bits: int) -> tuple[Shape, Dtype]:
@@ -114,18 +138,18 @@ PACK = Primitive(
     "pack",
     arity=1,
     shape=_packed_shape,
-    kernel=lambda numbers, bits: _pack(np, numbers, bits),
-    lower=lambda xla, numbers, bits: _pack(xla.jnp, numbers, bits),
+    kernel=_pack,
+    lower=_pack_xla,
     batch=_batch_pack,
     moves_data=True,
-    nanoseconds=8.0,
+    cost=lambda node: 4.0 * node.inputs[0].size if node.inputs else 0.0,
 )
 UNPACK = Primitive(
     "unpack",
     arity=1,
     shape=_unpacked_shape,
-    kernel=lambda packed, bits: _unpack(np, packed, bits),
-    lower=lambda xla, packed, bits: _unpack(xla.jnp, packed, bits),
+    kernel=_unpack,
+    lower=_unpack_xla,
     batch=_batch_unpack,
     moves_data=True,
     nanoseconds=2.0,
