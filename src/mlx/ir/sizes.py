@@ -8,7 +8,6 @@ serve. So does a computation that cannot be written down, such as a division: it
 
 from __future__ import annotations
 
-import dataclasses
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -304,7 +303,7 @@ class Sized(Protocol):
 
 
 def resolved(value: Any, values: Sequence[int]) -> Any:
-    """A parameter with the values of its sizes: integers, tuples and data classes of them, and what is `Sized`."""
+    """A parameter with the values of its sizes: integers, tuples of them, and what is `Sized`."""
     return _replaced(value, lambda size: values[size.number], lambda sized: sized.with_sizes(values))
 
 
@@ -319,11 +318,6 @@ def _replaced(value: Any, number_for: Callable[[Size], int], sized: Callable[[Si
     if isinstance(value, tuple):
         parts = [_replaced(part, number_for, sized) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        changes = {
-            field.name: _replaced(getattr(value, field.name), number_for, sized) for field in dataclasses.fields(value)
-        }
-        return type(value)(**changes)
     return sized(value) if hasattr(value, "with_sizes") else value
 
 
@@ -331,6 +325,4 @@ def depends_on_sizes(value: Any) -> bool:
     """Whether a parameter contains sizes."""
     if isinstance(value, tuple):
         return any(map(depends_on_sizes, value))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return any(depends_on_sizes(getattr(value, field.name)) for field in dataclasses.fields(value))
     return type(value) is Size
