@@ -43,8 +43,7 @@ def serialized(
     Its function takes the trace's inputs, the last of them by `keywords`, and returns what `restore` makes of the
     list of its outputs.
     """
-    from jax import export
-
+    export = xla.jax.export
     wanted = list(platforms or [export.default_export_platform() if xla.platform != "cpu" else "cpu"])
     function = _function(trace, keywords, restore, [PLATFORMS[platform] for platform in wanted], wanted)
     positional, named = _arguments(trace, keywords)

@@ -53,7 +53,9 @@ def import_function(file: Any, return_metadata: bool = False) -> Any:
     except OSError as error:
         raise RuntimeError(f"[import_function] Failed to open {path}: {error.strerror}.") from error
     except Exception as error:  # whatever the contents of a damaged file lead to
-        raise RuntimeError(f"[import_function] Cannot read {path}: {error}") from error
+        raise RuntimeError(
+            f"[import_function] Cannot read {path}, which is damaged or no exported function: {error}"
+        ) from error
     function = ImportedFunction(exported)
     return (function, metadata) if return_metadata else function
 
