@@ -81,6 +81,7 @@ class Recorder:
         "limit",
         "open_transforms",
         "pending",
+        "pending_before",
         "retained_bytes",
     )
 
@@ -90,6 +91,7 @@ class Recorder:
         self.limit = FIRST_LIMIT
         self.retained_bytes = 0
         self.open_transforms = 0
+        self.pending_before = 0
         self.first_open_serial = 0
         self.evaluated_inside: list[Node] = []
 
@@ -181,6 +183,7 @@ class OpenTransform:
         mine = recorder()
         if mine.open_transforms == 0:
             mine.first_open_serial = next_serial()
+            mine.pending_before = len(mine.pending)
         mine.open_transforms += 1
         return self
 
@@ -191,5 +194,6 @@ class OpenTransform:
             for node in mine.evaluated_inside:
                 node.inputs = ()
             mine.evaluated_inside.clear()
-            # What follows, an optimizer's update, belongs to the same program and is of that order of size.
-            mine.limit = max(FIRST_LIMIT, 3 * len(mine.pending))
+            # What follows, an optimizer's update, belongs to the same program and is of that order of size. What was
+            # pending before does not count, or a loop over a transform would raise the limit for ever.
+            mine.limit = max(mine.limit, 3 * (len(mine.pending) - mine.pending_before))
