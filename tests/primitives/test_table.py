@@ -172,6 +172,17 @@ def test_batching_is_a_loop(case: Case, axis: int) -> None:
     np.testing.assert_allclose(numpy_of(mapped), np.stack(looped), rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("case", BATCHED, ids=str)
+def test_a_batch_of_no_entries_has_none(case: Case) -> None:
+    batched, entries, axes = stacked(case, 0)
+    empty = [x if axis is None else x[:0] for x, axis in zip(batched, axes, strict=True)]
+    with mx.engine("numpy"):
+        one = case.function(*entries[0])
+        mapped = mx.vmap(case.function, in_axes=tuple(axes))(*empty)
+        assert numpy_of(mapped).shape == (0, *one.shape)
+    assert mapped.dtype == one.dtype
+
+
 def cast_inputs(case: Case, dtype: str) -> list[Any]:
     cast = range(len(case.inputs)) if case.cast is None else case.cast
     mx_dtype = getattr(mx, "bool_" if dtype == "bool" else dtype)

@@ -16,7 +16,8 @@ import numpy as np
 
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive
-from mlx.primitives.shape import Dims, move_axis, reshape
+from mlx.primitives.shape import Dims, batch_size, move_axis, reshape
+from mlx.primitives.slicing import zeros
 
 Axes = tuple[int, ...]
 
@@ -303,17 +304,29 @@ def _batching_rule(operands: str, result: str) -> Callable[..., tuple[Node, int]
         batched = {name: dim for name, dim in zip(operands, dims, strict=True) if dim is not None}
         merged = _MERGED[frozenset({*batched, result})]
         arrays = dict(zip(operands, inputs, strict=True))
-        size = 1
+        size = batch_size(inputs, dims)
+        primitive = PRIMITIVE_OF[result]
+        if size == 0:  # nothing can be told apart in an axis without elements
+            return _of_no_entries(primitive, inputs, dims, window, *extents), 0
         for name, dim in batched.items():
-            size = arrays[name].shape[dim]
             axis, inside = merged[name]
             arrays[name] = _merge(arrays[name], dim, axis, window.groups if inside else 1)
         groups = window.groups * size if len(batched) == 2 else window.groups
-        out = PRIMITIVE_OF[result](*arrays.values(), window._replace(groups=groups), *extents)
+        out = primitive(*arrays.values(), window._replace(groups=groups), *extents)
         axis, inside = merged[result]
         return _split(out, axis, window.groups if inside else 1, size)
 
     return rule
+
+
+def _of_no_entries(primitive: Primitive, inputs: Sequence[Node], dims: Dims, *params: Any) -> Node:
+    """The result of a batch without entries."""
+    examples = tuple(
+        x if dim is None else zeros((*x.shape[:dim], *x.shape[dim + 1 :]), x.dtype)
+        for x, dim in zip(inputs, dims, strict=True)
+    )
+    shape, dtype = primitive.infer(examples, params)
+    return zeros((0, *shape), dtype)
 
 
 def _merge(x: Node, dim: int, axis: int, groups: int) -> Node:

@@ -152,8 +152,12 @@ def _batch_gathered(inputs: Sequence[Node], dims: Dims) -> tuple[Node, int]:
     size = batch_size(inputs, dims)
     a = batch_to_front(a, dims[0], size)
     _, entries, rows, _ = a.shape
-    stack = b if dims[1] is None else _merged(move_axis(b, dims[1], 0))
-    index = _batched_index(index, dims[2], size, None if dims[1] is None else stack.shape[0] // size)
+    count = None
+    if dims[1] is not None:
+        b = move_axis(b, dims[1], 0)
+        count = b.shape[1]
+    stack = b if count is None else _merged(b)
+    index = _batched_index(index, dims[2], size, count)
     out = GATHERED_MATMUL(_merged(a), stack, index)
     return reshape(out, (size, entries, rows, stack.shape[2])), 0
 
