@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -176,5 +177,33 @@ def test_errors_of_searchsorted() -> None:
         mx.searchsorted(line, 1)
     with pytest.raises(TypeError, match=r"sorted_sequence must be an mx\.array"):
         mx.searchsorted([1, 2], values)
-    with pytest.raises(ValueError, match="vmap works over the values"):
-        mx.vmap(lambda line: mx.searchsorted(line, values))(mx.zeros((3, 4)))
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_search_in_lines_of_their_own(side: Any) -> None:
+    rng = np.random.default_rng(0)
+    lines = np.sort(rng.integers(0, 9, (4, 3, 7)).astype(np.float32), -1)
+    values = rng.integers(-1, 10, (4, 3, 5)).astype(np.float32)
+    lines[0, 0, -2:] = values[0, 0, 0] = NAN
+
+    def search(line: Any, wanted: Any) -> Any:
+        return mx.searchsorted(line, wanted, side=side)
+
+    def check(mapped: Any, lines: Any, values: Any) -> None:
+        lines, values = np.broadcast_to(lines, (4, 3, 7)), np.broadcast_to(values, (4, 3, 5))
+        expected = [[np.searchsorted(lines[i, j], values[i, j], side) for j in range(3)] for i in range(4)]
+        np.testing.assert_array_equal(np.array(mapped), expected)
+
+    check(mx.vmap(mx.vmap(search))(mx.array(lines), mx.array(values)), lines, values)
+    for inner, outer in itertools.product([(0, 0), (0, None), (None, 0)], repeat=2):
+        # Along an axis that is not mapped all entries are the first one.
+        mine = [
+            x[:: 1 if out == 0 else 4, :: 1 if within == 0 else 3]
+            for x, out, within in zip((lines, values), outer, inner, strict=True)
+        ]
+        arguments = [
+            mx.array(x[tuple(slice(None) if axis == 0 else 0 for axis in (out, within))])
+            for x, out, within in zip(mine, outer, inner, strict=True)
+        ]
+        check(mx.vmap(mx.vmap(search, inner), outer)(*arguments), *mine)

@@ -131,7 +131,6 @@ CASES = [
         wrt=(),
         dtypes=ALL,
         reference=searches_numpy,
-        batched=False,
     ),
     Case(
         "searchsorted",
@@ -141,7 +140,6 @@ CASES = [
         dtypes=FLOATS,
         reference=searches_numpy,
         label="special",
-        batched=False,
     ),
     Case(
         "searchsorted",

@@ -6,7 +6,7 @@ NaNs come last, complex numbers are ordered by real part, then by imaginary part
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from mlx.ir.dtypes import Dtype, uint32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive
 from mlx.primitives.indexing import SCATTER_ADD, along_axis, take_along_axis
-from mlx.primitives.shape import Dims, batch_to_front
+from mlx.primitives.shape import Dims, batch_to_front, move_axis
 from mlx.primitives.slicing import zeros
 
 Array = Any
@@ -208,10 +208,47 @@ ARGTOPK = Primitive(
 
 
 def _searchsorted(line: Array, values: Array, right: bool) -> Array:
-    return np.asarray(np.searchsorted(line, values, "right" if right else "left")).astype(np.uint32)
+    if line.ndim == 1:
+        return np.asarray(np.searchsorted(line, values, "right" if right else "left")).astype(np.uint32)
+
+    def repeated(first: int, last: int, step: Callable[[Any, Any], Any], state: Any) -> Any:
+        for i in range(first, last):
+            state = step(i, state)
+        return state
+
+    return _bisected(np, repeated, line, values, right)
 
 
-def _precedes(xla: Any, a: Array, b: Array) -> Array:
+def _searchsorted_xla(xla: Any, line: Array, values: Array, right: bool) -> Array:
+    return _bisected(xla.jnp, xla.lax.fori_loop, line, values, right)
+
+
+def _bisected(library: Any, loop: Callable[..., Any], line: Array, values: Array, right: bool) -> Array:
+    """By bisection, for all values at once: the answer lies between `low` and `high`.
+
+    `library` is NumPy or its counterpart on XLA.
+    """
+    extent = line.shape[-1]
+    if not values.size or not extent:
+        return library.zeros(values.shape, np.uint32)
+    rows = line.reshape(-1, extent)
+    wanted = values.reshape(len(rows), -1)
+
+    def halve(_: Any, bounds: Any) -> Any:
+        low, high = bounds
+        middle = (low + high) // np.int64(2)
+        met = library.take_along_axis(rows, library.minimum(middle, np.int64(extent - 1)), 1)
+        later = ~_precedes(wanted, met) if right else _precedes(met, wanted)
+        later = later & (low < high)
+        return library.where(later, middle + np.int64(1), low), library.where(later, high, middle)
+
+    low = library.zeros(wanted.shape, np.int64)
+    high = library.full(wanted.shape, extent, np.int64)
+    low, _ = loop(0, extent.bit_length(), halve, (low, high))
+    return low.astype(np.uint32).reshape(values.shape)
+
+
+def _precedes(a: Array, b: Array) -> Array:
     """a < b, where NaN comes after all numbers."""
     if a.dtype.kind == "c":
         less = (a.real < b.real) | ((a.real == b.real) & (a.imag < b.imag))
@@ -219,33 +256,18 @@ def _precedes(xla: Any, a: Array, b: Array) -> Array:
     return (a < b) | ((a == a) & (b != b))
 
 
-def _searchsorted_xla(xla: Any, line: Array, values: Array, right: bool) -> Array:
-    """By bisection: the answer lies between `low` and `high`."""
-    jnp = xla.jnp
-    extent = line.shape[0]
-    if not values.size or not extent:
-        return jnp.zeros(values.shape, np.uint32)
-
-    def halve(_: Any, bounds: Any) -> Any:
-        low, high = bounds
-        middle = (low + high) // np.int64(2)
-        met = line[jnp.minimum(middle, np.int64(extent - 1))]
-        later = ~_precedes(xla, values, met) if right else _precedes(xla, met, values)
-        later = later & (low < high)
-        return jnp.where(later, middle + np.int64(1), low), jnp.where(later, high, middle)
-
-    low = jnp.zeros(values.shape, np.int64)
-    low, _ = xla.lax.fori_loop(0, extent.bit_length(), halve, (low, jnp.full(values.shape, extent, np.int64)))
-    return low.astype(np.uint32)
-
-
 def _batch_searchsorted(inputs: Sequence[Node], dims: Dims, right: bool) -> tuple[Node, int]:
-    if dims[0] is not None or dims[1] is None:
-        raise ValueError("[searchsorted] vmap works over the values, not over the sorted sequence.")
-    return SEARCHSORTED(*inputs, right), dims[1]
+    (line, values), (line_dim, values_dim) = inputs, dims
+    lead = line.ndim - 1 - (line_dim is not None)
+    if line_dim is None:
+        assert values_dim is not None
+        return SEARCHSORTED(line, move_axis(values, values_dim, lead), right), lead
+    size = line.shape[line_dim]
+    return SEARCHSORTED(move_axis(line, line_dim, 0), batch_to_front(values, values_dim, size), right), 0
 
 
-# Where values would have to be inserted in a sorted line: before equal elements or, with `right`, after them.
+# Where values would have to be inserted in a sorted line: before equal elements or, with `right`, after them. Batching
+# gives the line leading axes, which the values have as well: each is looked up in the line of its own.
 SEARCHSORTED = Primitive(
     "searchsorted",
     arity=2,
