@@ -20,35 +20,32 @@ from mlx.primitives.slicing import zeros
 Axes = tuple[int, ...]
 
 
-def _selections(shape: Shape, start: Any, axes: Axes, sizes: Shape) -> list[tuple[Any, ...]]:
-    """The index of every slice: one for each of the leading subarrays."""
-    limits = [shape[axis] - sizes[axis] for axis in axes]
-    start = np.clip(start.astype(np.int64), 0, limits)
-    lead = start.ndim - 1
-    selections = []
-    for index in np.ndindex(start.shape[:-1]):
-        selection: list[Any] = [*index, *(slice(0, size) for size in sizes[lead:])]
-        for axis, first in zip(axes, start[index].tolist(), strict=True):
+def _place(x: Any, start: Any, axes: Axes, sizes: Shape) -> tuple[Any, tuple[Any, ...]]:
+    """An array and the index that picks the slices from it: `x` for a single one, else a view of all its windows."""
+    start = np.clip(start.astype(np.int64), 0, [x.shape[axis] - sizes[axis] for axis in axes])
+    if start.ndim == 1:
+        selection = [slice(0, size) for size in sizes]
+        for axis, first in zip(axes, start.tolist(), strict=True):
             selection[axis] = slice(first, first + sizes[axis])
-        selections.append(tuple(selection))
-    return selections
+        return x, tuple(selection)
+    lead = start.ndim - 1
+    trailing = tuple(range(lead, x.ndim))
+    windows = np.lib.stride_tricks.sliding_window_view(x, sizes[lead:], trailing, writeable=x.flags.writeable)
+    starts: list[Any] = [0] * len(trailing)
+    for position, axis in enumerate(axes):
+        starts[axis - lead] = start[..., position]
+    return windows, (*np.ix_(*(range(extent) for extent in start.shape[:-1])), *starts)
 
 
 def _dynamic_slice(x: Any, start: Any, axes: Axes, sizes: Shape) -> Any:
-    selections = _selections(x.shape, start, axes, sizes)
-    if start.ndim == 1:
-        return x[selections[0]]
-    out = np.empty(sizes, x.dtype)
-    for index, selection in zip(np.ndindex(start.shape[:-1]), selections, strict=True):
-        out[index] = x[selection]
-    return out
+    source, index = _place(x, start, axes, sizes)
+    return source[index]
 
 
 def _dynamic_update(x: Any, update: Any, start: Any, axes: Axes) -> Any:
     out = x.copy()
-    selections = _selections(x.shape, start, axes, update.shape)
-    for index, selection in zip(np.ndindex(start.shape[:-1]), selections, strict=True):
-        out[selection] = update[index]
+    target, index = _place(out, start, axes, update.shape)
+    target[index] = update
     return out
 
 
