@@ -9,6 +9,8 @@ from case import ALL, Case
 from cases_shape import flat, flat_numpy
 
 import mlx.core as mx
+from mlx.arrays.array import wrap
+from mlx.primitives.creation import ARANGE
 
 
 def ranges(like: Any) -> Any:
@@ -18,7 +20,21 @@ def ranges(like: Any) -> Any:
     )
 
 
+def from_arrays(start: Any, step: Any) -> Any:
+    """A range whose numbers are arrays, which can be mapped over."""
+    return wrap(ARANGE(start._node, step._node, 4))
+
+
 CASES = [
+    Case(
+        "arange",
+        from_arrays,
+        [np.array(1.5), np.array(-0.25)],
+        wrt=(),
+        dtypes=("float32", "int32"),
+        reference=lambda start, step: start + step * np.arange(4),
+        label="of arrays",
+    ),
     Case(
         "arange",
         ranges,

@@ -6,6 +6,7 @@ The table is made of the `CASES` of the modules `cases_*` beside this one.
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ MODULES = sorted(module.name for module in pkgutil.iter_modules([str(HERE)]) if 
 CASES: list[Case] = [case for name in MODULES for case in importlib.import_module(name).CASES]
 DIFFERENTIABLE = [case for case in CASES if case.wrt]
 BATCHED = [case for case in CASES if case.batched and any(isinstance(x, np.ndarray) for x in case.inputs)]
+SEVERAL = [case for case in BATCHED if sum(isinstance(x, np.ndarray) for x in case.inputs) > 1]
 ENGINES = ("numpy", "xla")
 REFUSE = {"decode", "metal_kernel"}  # asked for a derivative, they raise an error
 
@@ -39,6 +41,12 @@ def test_differentiable_primitives_are_differentiated() -> None:
     covered = {case.primitive for case in DIFFERENTIABLE}
     declared = {name for name, primitive in PRIMITIVES.items() if primitive.differentiable} - REFUSE
     assert declared - covered == set()
+
+
+def test_every_primitive_with_inputs_can_be_batched() -> None:
+    inputless = {name for name, primitive in PRIMITIVES.items() if primitive.arity == 0}
+    without_rule = {name for name, primitive in PRIMITIVES.items() if primitive.batch is None}
+    assert without_rule - inputless == {"project"}  # which vmap handles itself
 
 
 def arrays_of(case: Case) -> list[Any]:
@@ -170,6 +178,56 @@ def test_batching_is_a_loop(case: Case, axis: int) -> None:
         mapped = mx.vmap(case.function, in_axes=tuple(axes))(*batched)
         looped = [numpy_of(case.function(*entry)) for entry in entries]
     np.testing.assert_allclose(numpy_of(mapped), np.stack(looped), rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("case", SEVERAL, ids=str)
+def test_batching_some_inputs_is_a_loop(case: Case) -> None:
+    """Every choice of inputs that are mapped, where the others are the same for all entries."""
+    positions = [i for i, x in enumerate(case.inputs) if isinstance(x, np.ndarray)]
+    batched, entries, axes = stacked(case, -1)
+    for count in range(1, len(positions)):
+        for mapped in itertools.combinations(positions, count):
+            inputs = [x if i in mapped else entries[0][i] for i, x in enumerate(batched)]
+            in_axes = tuple(axis if i in mapped else None for i, axis in enumerate(axes))
+            loop = [[x if i in mapped else entries[0][i] for i, x in enumerate(entry)] for entry in entries]
+            with mx.engine("numpy"):
+                result = numpy_of(mx.vmap(case.function, in_axes=in_axes)(*inputs))
+                looped = np.stack([numpy_of(case.function(*entry)) for entry in loop])
+            np.testing.assert_allclose(result, looped, rtol=2e-5, atol=2e-5, err_msg=f"mapped: {mapped}")
+
+
+@pytest.mark.parametrize("case", [case for case in BATCHED if case.wrt], ids=str)
+def test_gradients_of_a_batch_are_a_loop(case: Case) -> None:
+    """By a mapped gradient, a gradient of the mapped function, and products of tangents both ways round."""
+    entries = [arrays_of(case), arrays_of(case)]
+    loss, points = scalar_loss(case, entries[0])
+    argnums = tuple(range(len(points)))
+    batch = [mx.array(np.stack([x, x * 0.75]), mx.float64) for x in points]
+    tangents = [mx.array(np.stack([v, -2 * v]), mx.float64) for v in directions(points, 5)]
+
+    def gradients(*moving: Any) -> Any:
+        found = mx.grad(loss, argnums)(*moving)
+        return list(found) if len(argnums) > 1 else [found]
+
+    def product(moving: Any, pushed: Any) -> Any:
+        return mx.jvp(loss, moving, pushed)[1][0]
+
+    def of_batch(*moving: Any) -> Any:
+        return mx.vmap(loss)(*moving)
+
+    with mx.engine("numpy"):
+        mapped = mx.vmap(gradients)(*batch)
+        summed = mx.grad(lambda *moving: of_batch(*moving).sum(), argnums)(*batch)
+        looped = [gradients(*[x[i] for x in batch]) for i in range(2)]
+        for position, expected in enumerate(zip(*looped, strict=True)):
+            outer = summed[position] if len(argnums) > 1 else summed
+            for result in (mapped[position], outer):
+                np.testing.assert_allclose(
+                    numpy_of(result), np.stack([numpy_of(x) for x in expected]), rtol=1e-5, atol=1e-8
+                )
+        products = [product([x[i] for x in batch], [t[i] for t in tangents]).item() for i in range(2)]
+        np.testing.assert_allclose(numpy_of(mx.vmap(product)(batch, tangents)), products, rtol=1e-5, atol=1e-8)
+        np.testing.assert_allclose(numpy_of(mx.jvp(of_batch, batch, tangents)[1][0]), products, rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("case", BATCHED, ids=str)

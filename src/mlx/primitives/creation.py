@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mlx.ir.dtypes import bool_
-from mlx.ir.primitive import Primitive
+from mlx.ir.node import Node
+from mlx.ir.primitive import Primitive, scalar_node
+from mlx.primitives.shape import Dims, batch_size, batch_to_front, reshape
 
 
 def _arange(start: Any, step: Any, count: int) -> Any:
@@ -21,6 +24,12 @@ def _arange_xla(xla: Any, start: Any, step: Any, count: int) -> Any:
     return (start.astype(wide) + step.astype(wide) * numbers).astype(dtype)
 
 
+def _batch_arange(inputs: Sequence[Node], dims: Dims, count: int) -> tuple[Node, int]:
+    size = batch_size(inputs, dims)
+    start, step = (reshape(batch_to_front(x, dim, size), (size, 1)) for x, dim in zip(inputs, dims, strict=True))
+    return start + step * ARANGE(scalar_node(0, start.dtype), scalar_node(1, start.dtype), count), 0
+
+
 # start + i step. The two are numbers of the program, never differentiated.
 ARANGE = Primitive(
     "arange",
@@ -28,6 +37,7 @@ ARANGE = Primitive(
     shape=lambda start, step, count: ((count,), start.dtype),
     kernel=_arange,
     lower=_arange_xla,
+    batch=_batch_arange,
 )
 
 

@@ -28,11 +28,13 @@ def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callab
         out_axes: where the mapped axis goes in the results, likewise.
 
     Returns:
-        A function of the same arguments with the mapped axis added.
+        A function of the same positional arguments with the mapped axis added. It can be mapped again.
 
     Raises:
-        ValueError: extents of mapped axes differ, no axis is mapped, an axis is out of range, or the structure of
-            `in_axes` or `out_axes` does not match.
+        ValueError: extents of mapped axes differ, no axis is mapped, the structure of `in_axes` or `out_axes` does not
+            match, or `fun` returns something else than arrays.
+        IndexError: an axis is out of range.
+        TypeError: `fun` is not callable, or the function that is returned is called with keyword arguments.
 
     Example:
         >>> import mlx.core as mx
@@ -43,7 +45,12 @@ def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callab
         raise TypeError(f"[vmap] fun must be callable, got {type(fun).__name__}")
 
     @functools.wraps(fun, updated=())
-    def vmap_fun(*args: Any) -> Any:
+    def vmap_fun(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            raise TypeError(
+                f"[vmap] Keyword arguments are not supported, got {sorted(kwargs)}: pass them by position, or fix them "
+                "with functools.partial."
+            )
         mapping = _Mapping()
         with OpenTransform():
             results = fun(*mapping.placeholders("in_axes", args, in_axes))
@@ -91,7 +98,7 @@ class _Mapping:
             raise ValueError(f"[vmap] {path} maps over a value of type {type(tree).__name__}; only arrays can be.")
         node = tree._node
         if not -node.ndim <= axis < node.ndim:
-            raise ValueError(f"[vmap] {path} is {axis}, invalid for an array of shape {node.shape}.")
+            raise IndexError(f"[vmap] {path} is {axis}, invalid for an array of shape {node.shape}.")
         axis %= node.ndim
         extent = node.shape[axis]
         if self.size is None:
@@ -151,7 +158,7 @@ class _Mapping:
             assert self.size is not None
             node, dim = BROADCAST(node, (self.size, *node.shape)), 0
         if not -node.ndim <= axes < node.ndim:
-            raise ValueError(f"[vmap] {path} is {axes}, invalid for a result of shape {node.shape}.")
+            raise IndexError(f"[vmap] {path} is {axes}, invalid for a result of shape {node.shape}.")
         return wrap(move_axis(node, dim, axes % node.ndim))
 
 
