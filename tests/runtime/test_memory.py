@@ -7,6 +7,7 @@ import gc
 import pytest
 
 import mlx.core as mx
+from mlx.runtime import compiler
 
 KIB = 1024
 
@@ -101,3 +102,23 @@ def test_metal_has_the_same_functions() -> None:
     assert mx.metal.get_active_memory() == mx.get_active_memory()
     assert mx.metal.start_capture("trace") is None
     assert mx.metal.stop_capture() is None
+
+
+def test_a_program_that_returns_an_input_as_it_is_overwrites_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler for GPUs was seen to reuse such an input before it had copied it."""
+    programs: list[compiler.Compiled] = []
+    run = compiler.Compiled.run
+    monkeypatch.setattr(compiler, "DONATED_ON_CPU", 1)
+    monkeypatch.setattr(compiler.Compiled, "run", lambda self, inputs: programs.append(self) or run(self, inputs))
+    for passes, function in ((True, mx.stop_gradient), (True, lambda x: x.reshape(2, -1)), (False, lambda x: x + 1)):
+        with mx.engine("xla"):
+            x = mx.zeros(40_000) + 3
+            mx.eval(x)
+            for _ in range(compiler.DONATIONS_MISSED + 2):
+                x = x * 1.5
+                mx.eval(x)
+            a, b = function(x), x * 2
+            del x
+            mx.eval(a, b)
+        assert bool(programs[-1].donated) is not passes
+        assert (b.reshape(-1)[0] / 2).item() == a.reshape(-1)[0].item() - (0 if passes else 1)

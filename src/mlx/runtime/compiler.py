@@ -14,7 +14,9 @@ import numpy as np
 
 from mlx.ir.buffer import Buffer
 from mlx.ir.node import Node
-from mlx.primitives.structure import BARRIER
+from mlx.ir.primitive import Leaf
+from mlx.primitives.shape import BROADCAST, RESHAPE, TRANSPOSE
+from mlx.primitives.structure import BARRIER, PROJECT, STOP_GRADIENT, TRACER
 from mlx.runtime.devices import DeviceType, default_device, gpu_is_available
 from mlx.runtime.plan import Inputs, Plan
 
@@ -122,6 +124,8 @@ class Compiled:
         self.scalar_vectors: list[Any] = []
         self.executable: Callable[..., Any] | None = None
         self.outputs = [(node.size, node.dtype) for node in plan.outputs]
+        # A compiler for GPUs was seen to overwrite an input before it had copied it to where it is returned.
+        self.donates = not any(_is_passed_through(node) for node in plan.outputs)
         self.donated: set[int] = set()
         self.missed = 0
         self.device = xla.device
@@ -135,7 +139,7 @@ class Compiled:
         with xla.jax.enable_x64(True), xla.jax.default_device(self.device):
             if inputs.numbers != self.numbers:
                 self._adapt(inputs.numbers)
-            free = inputs.releasable(self.donated_from)
+            free = inputs.releasable(self.donated_from) if self.donates else set()
             self._choose_donations(inputs, free)
             arguments = self._arguments(inputs, free)
             if self.executable is None:
@@ -250,6 +254,23 @@ class Compiled:
             else:
                 values[step.number] = primitive.lower(xla, *operands, *params)  # type: ignore[misc]
         return [values[number] for number in self.output_numbers]
+
+
+_PASSING = (TRACER, STOP_GRADIENT, RESHAPE, BROADCAST, TRANSPOSE)  # without computing, or not always
+
+
+def _is_passed_through(node: Node) -> bool:
+    """Whether an output is an input as it is, or in another shape."""
+    while node.value is None and node.inputs:
+        primitive = node.primitive
+        if primitive is PROJECT and node.inputs[0].primitive.moves_data:  # its outputs are its last inputs
+            many = node.inputs[0]
+            node = many.inputs[len(many.inputs) - len(many.shape) + node.params[0]]  # type: ignore[operator]
+        elif primitive in _PASSING:
+            node = node.inputs[0]
+        else:
+            return False
+    return node.value is not None or isinstance(node.primitive, Leaf)
 
 
 def _group_scalars(plan: Plan) -> list[tuple[Any, list[int], list[int]]]:
