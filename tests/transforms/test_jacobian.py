@@ -86,34 +86,71 @@ def test_dtypes() -> None:
         assert jacobian(lambda x: mx.round(x).astype(mx.int32))(x).tolist() == [[0, 0], [0, 0]]
 
 
+def test_integers_are_cut_off_in_reverse_mode_as_in_grad() -> None:
+    x = mx.array([3, 4])
+    assert mx.grad(lambda x: (x * 2.5).sum())(x).tolist() == [2, 2]
+    assert mx.jacrev(lambda x: x * 2.5)(x).tolist() == [[2, 0], [0, 2]]
+    assert mx.jacfwd(lambda x: x * 2.5)(x).tolist() == [[2.5, 0], [0, 2.5]]
+    for jacobian in JACOBIANS:
+        assert jacobian(lambda x: x * x)(x).tolist() == [[6, 0], [0, 8]]
+
+
 @pytest.mark.parametrize("jacobian", [*JACOBIANS, mx.hessian])
 def test_mistakes(jacobian: Any) -> None:
     x = mx.array([1.0, 2.0])
-    with pytest.raises(ValueError, match=r"\[jac(rev|fwd)\] The function should return an array or a tree of arrays"):
+    name = rf"\[{jacobian.__name__}\]"
+    with pytest.raises(ValueError, match=rf"{name} The function should .* but its result\['b'\] is .* type int"):
         jacobian(lambda x: {"a": x, "b": 3})(x)
-    with pytest.raises(ValueError, match="complex"):
+    with pytest.raises(ValueError, match=rf"{name} .* is a value of type NoneType. Is a return statement missing"):
+        jacobian(lambda x: None)(x)
+    with pytest.raises(ValueError, match=rf"{name} .* Use the functions of mx inside it"):
+        jacobian(lambda x: np.ones(2))(x)
+    with pytest.raises(ValueError, match=rf"{name} Derivatives of complex outputs"):
         jacobian(lambda x: x.astype(mx.complex64) * 1j)(x)
-    with pytest.raises(ValueError, match="complex arguments"):
+    with pytest.raises(ValueError, match=rf"{name} Derivatives with respect to complex arguments"):
         jacobian(lambda x: mx.abs(x))(x.astype(mx.complex64))
-    with pytest.raises(ValueError, match="only 1 positional arguments"):
+    with pytest.raises(ValueError, match=rf"{name} .* only 1 positional arguments"):
         jacobian(lambda x: x, argnums=1)(x)
-    with pytest.raises(ValueError, match="should contain only arrays"):
-        jacobian(lambda x: x[0])([x, 3])
-    with pytest.raises(ValueError, match="negative argument index"):
+    with pytest.raises(ValueError, match=rf"{name} The argument should contain only arrays, but x\[1\]"):
+        jacobian(lambda x: x[0].sum())([x, 3])
+    with pytest.raises(ValueError, match=rf"{name} .* negative argument index"):
         jacobian(lambda x: x, argnums=-1)
-    with pytest.raises(TypeError, match="must be callable"):
+    with pytest.raises(TypeError, match=rf"{name} fun must be callable"):
         jacobian(3)
     assert np.array(mx.jacrev(lambda x: x)(x)).tolist() == [[1, 0], [0, 1]]
 
 
+BENDS = {
+    "tanh": mx.tanh,
+    "sin": mx.sin,
+    "sigmoid": mx.sigmoid,
+    "softplus": lambda x: mx.logaddexp(x, mx.zeros_like(x)),
+    "bell": lambda x: mx.exp(-x * x),
+    "root": lambda x: mx.sqrt(1 + x * x),
+    "erf": mx.erf,
+    "softmax": mx.softmax,
+    "running sum": mx.cumsum,
+    "quotient": lambda x: x / (2 + mx.cos(x)),
+}
+ENDS = {
+    "norm": mx.linalg.norm,
+    "logsumexp": mx.logsumexp,
+    "product": mx.prod,
+    "variance": mx.var,
+    "cubes": lambda x: (x**3).sum(),
+}
+
+
 def random_function(seed: int) -> Any:
-    """A smooth function R^4 -> R with random coefficients."""
+    """A smooth function R^4 -> R: two layers with random weights, and a quadratic form between them."""
     rng = np.random.default_rng(seed)
-    w, v, u = (mx.array(rng.normal(size=size), mx.float64) for size in ((5, 4), (5,), (4, 4)))
-    return lambda x: (mx.tanh(w @ x) * v).sum() + mx.exp(mx.sin(x @ u @ x) * 0.3) + mx.logsumexp(x * x)
+    w, u, a = (mx.array(rng.normal(size=size), mx.float64) for size in ((5, 4), (3, 5), (4, 4)))
+    first, second = (list(BENDS.values())[i] for i in rng.integers(len(BENDS), size=2))
+    end = list(ENDS.values())[rng.integers(len(ENDS))]
+    return lambda x: end(second(u @ first(w @ x))) + mx.sin(x @ a @ x)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(40))
 def test_hessians_are_symmetric_and_agree(seed: int) -> None:
     fun = random_function(seed)
     rng = np.random.default_rng(100 + seed)
@@ -130,6 +167,23 @@ def test_hessians_are_symmetric_and_agree(seed: int) -> None:
         step = 1e-5
         ahead, behind = (np.array(mx.grad(fun)(mx.array(x + s * step * v, mx.float64))) for s in (1, -1))
         np.testing.assert_allclose((ahead - behind) / (2 * step), hessian @ v, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_third_derivatives_are_symmetric_and_agree(seed: int) -> None:
+    fun = random_function(seed)
+    rng = np.random.default_rng(100 + seed)
+    x, v = rng.normal(size=4), rng.normal(size=4)
+    with mx.engine("numpy"):
+        point = mx.array(x, mx.float64)
+        third = np.array(mx.jacrev(mx.hessian(fun))(point))
+        for order in ((0, 2, 1), (1, 0, 2), (2, 1, 0)):
+            np.testing.assert_allclose(third, third.transpose(order), rtol=1e-8, atol=1e-8)
+        for other in (mx.hessian(mx.grad(fun)), mx.jacfwd(mx.jacrev(mx.jacfwd(fun)))):
+            np.testing.assert_allclose(np.array(other(point)), third, rtol=1e-8, atol=1e-8)
+        step = 1e-5
+        ahead, behind = (np.array(mx.hessian(fun)(mx.array(x + s * step * v, mx.float64))) for s in (1, -1))
+        np.testing.assert_allclose((ahead - behind) / (2 * step), third @ v, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -194,6 +248,49 @@ def test_tangents_that_do_not_fit(tangents: Any, message: str) -> None:
         mx.linearize(fun)(params)[1](tangents)
 
 
+def test_mistakes_in_hessian_vector_products() -> None:
+    x = mx.array([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"\[hvp\] .* should be a scalar array; but an array of shape \(2,\)"):
+        mx.hvp(lambda x: x)(x, x)
+    with pytest.raises(ValueError, match=r"\[hvp\] .* negative argument index"):
+        mx.hvp(lambda x: x.sum(), argnums=-1)
+    with pytest.raises(TypeError, match=r"\[hvp\] fun must be callable"):
+        mx.hvp(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'tangents'"):
+        mx.hvp(lambda x: x.sum())()
+    with pytest.raises(ValueError, match=r"\[hvp\] .* but tangents\['a'\] is missing"):
+        mx.hvp(lambda p: p["a"].sum())(x, {"a": x})
+
+
+def test_tangents_can_be_the_name_of_an_argument() -> None:
+    product = mx.hvp(lambda x, *, tangents: (x**2).sum() * tangents)(mx.array([1.0, 0.0]), mx.zeros(2), tangents=3.0)
+    assert product.tolist() == [6.0, 0.0]
+
+
+def test_products_with_the_hessian_of_a_complex_argument() -> None:
+    """The gradient of Re(z^3) is conj(3 z^2), whose derivative along v is conj(6 z v)."""
+    z, v = np.array([1 + 2j, -0.5 + 1j]), np.array([2 - 1j, 1j])
+    product = mx.hvp(lambda z: mx.real(z * z * z).sum())(mx.array(v, mx.complex64), mx.array(z, mx.complex64))
+    np.testing.assert_allclose(np.array(product), np.conj(6 * z * v), rtol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_many_cotangents_at_once(engine: str) -> None:
+    """What `jacrev` does, in a user's words: the pull-back under `vmap`."""
+    x = np.array([0.5, -1.2, 2.0])
+    cotangents = np.random.default_rng(0).normal(size=(5, 2, 2))
+    expected = np.einsum("kij,ijl->kl", cotangents, matrix_function_jacobian(x))
+    with mx.engine(engine):
+        point = mx.array(x, mx.float64)
+        pull_back = lambda g: mx.vjp(matrix_function, [point], [g])[1][0]  # noqa: E731
+        found = mx.vmap(pull_back)(mx.array(cotangents, mx.float64))
+        np.testing.assert_allclose(np.array(found), expected, rtol=1e-12)
+        weighted = lambda g: mx.value_and_grad(lambda x: (g * matrix_function(x)).sum())(point)  # noqa: E731
+        values, gradients = mx.vmap(weighted)(mx.array(cotangents, mx.float64))
+        assert values.shape == (5,)
+        np.testing.assert_allclose(np.array(gradients), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_inside_and_around_other_transforms(engine: str) -> None:
     x = np.array([[0.5, 1.0], [-1.0, 2.0]])
@@ -210,6 +307,10 @@ def test_inside_and_around_other_transforms(engine: str) -> None:
         np.testing.assert_allclose(np.array(pushed), expected[0], rtol=1e-12)
         product = mx.vmap(mx.hvp(fun), in_axes=(None, 0))(ones, points)
         np.testing.assert_allclose(np.array(product), 6 * x, rtol=1e-12)
+        gradient = mx.grad(lambda x: (mx.hvp(fun)(x, x) ** 2).sum())(points[0])  # of sum (6 x^2)^2
+        np.testing.assert_allclose(np.array(gradient), 144 * x[0] ** 3, rtol=1e-12)
+        gradient = mx.grad(lambda x: (mx.jacfwd(mx.jacrev(lambda x: x**3))(x)).sum())(points[0])  # of sum 6 x
+        np.testing.assert_allclose(np.array(gradient), [6.0, 6.0], rtol=1e-12)
 
 
 def test_python_runs_once() -> None:

@@ -15,6 +15,9 @@ from mlx.primitives.slicing import zeros
 from mlx.primitives.structure import TRACER, cast
 from mlx.transforms.trees import entries, is_container, leaves_with_paths, map_plain, rebuild_tuple
 
+Argnums = int | Sequence[int] | None
+Argnames = str | Collection[str]
+
 
 class Selection:
     """A function and the arguments of it to differentiate, checked once.
@@ -28,8 +31,8 @@ class Selection:
         self,
         transform: str,
         fun: Callable[..., Any],
-        argnums: int | Sequence[int] | None,
-        argnames: str | Collection[str],
+        argnums: Argnums,
+        argnames: Argnames,
     ) -> None:
         self.transform = transform
         if not callable(fun):
@@ -42,7 +45,7 @@ class Selection:
         if not self.positions and not self.names:
             raise ValueError(f"[{transform}] Gradient wrt no argument requested: give argnums or argnames")
 
-    def _checked_names(self, argnames: str | Collection[str]) -> list[str]:
+    def _checked_names(self, argnames: Argnames) -> list[str]:
         names = [argnames] if isinstance(argnames, str) else argnames
         if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
             raise TypeError(f"[{self.transform}] argnames must be a string or strings, got {argnames!r}")
@@ -185,6 +188,52 @@ class TracedInputs:
             except LookupError:  # the function removed it
                 pass
         self._changes.clear()
+
+
+class TangentStructure:
+    """What tangents of the differentiated arguments must be: the path of each, and its shape and dtype.
+
+    It holds no array, so that it can outlive the arguments.
+    """
+
+    def __init__(self, selection: Selection, inputs: TracedInputs) -> None:
+        self._transform = selection.transform
+        tracers = selection.joined(inputs.trees(inputs.tracers.__getitem__))
+        self._wanted: dict[str, tuple[Shape, Dtype] | None] = {
+            path: None if tracer is None else (tracer.shape, tracer.dtype)  # None in place of no positional argument
+            for path, tracer in leaves_with_paths(tracers, "tangents")
+        }
+
+    def nodes(self, tangents: Any) -> list[Node]:
+        """The nodes of tangents, in the order of the arguments' arrays and of their dtypes.
+
+        Raises:
+            ValueError: the structure or a shape is another one, or a leaf is no array.
+        """
+        given = dict(leaves_with_paths(tangents, "tangents"))
+        missing = [path for path in self._wanted if path not in given]
+        if missing or len(given) > len(self._wanted):
+            odd = missing[0] if missing else next(path for path in given if path not in self._wanted)
+            what = "is missing" if missing else "belongs to no differentiated array"
+            raise ValueError(
+                f"[{self._transform}] The tangents should have the structure of the differentiated arguments, but "
+                f"{odd} {what}."
+            )
+        nodes = []
+        for path, wanted in self._wanted.items():
+            if wanted is None:
+                continue
+            tangent = given[path]
+            shape, dtype = wanted
+            if not isinstance(tangent, array):
+                raise ValueError(f"[{self._transform}] {path} should be an array, got {describe(tangent)}.")
+            if tangent._node.shape != shape:
+                raise ValueError(
+                    f"[{self._transform}] {path} should have the shape {shape} of its argument, but has "
+                    f"{tangent.shape}."
+                )
+            nodes.append(cast(tangent._node, dtype))
+        return nodes
 
 
 def begin() -> None:

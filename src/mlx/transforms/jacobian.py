@@ -6,7 +6,8 @@ A function is traced once; its pull-back (push-forward) is mapped over a basis o
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from mlx.arrays.array import array, wrap
@@ -16,15 +17,21 @@ from mlx.ops.diagonals import eye
 from mlx.primitives.shape import move_axis, reshape
 from mlx.primitives.slicing import zeros
 from mlx.primitives.structure import cast
-from mlx.transforms.differentiated import Selection, TracedInputs, begin, describe, gradient_leaf
+from mlx.transforms.differentiated import (
+    Argnames,
+    Argnums,
+    Selection,
+    TangentStructure,
+    TracedInputs,
+    begin,
+    describe,
+    gradient_leaf,
+)
 from mlx.transforms.forward import push_forward
 from mlx.transforms.reverse import backward
-from mlx.transforms.trees import leaves_with_paths, map_plain
-from mlx.transforms.value_and_grad import grad
+from mlx.transforms.trees import leaves, leaves_with_paths, map_plain
+from mlx.transforms.value_and_grad import Gradient, habit
 from mlx.transforms.vmap import vmap
-
-Argnums = int | Sequence[int] | None
-Argnames = str | Collection[str]
 
 
 def jacrev(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnames = ()) -> Callable[..., Any]:
@@ -38,7 +45,8 @@ def jacrev(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnames 
     Returns:
         A function of the same arguments. It returns the structure of the outputs with, in place of each array, what
         `grad` returns for a scalar: the structure of the differentiated arguments. Each leaf has the shape
-        `output.shape + argument.shape` and the dtype of its argument.
+        `output.shape + argument.shape` and the dtype of its argument, so that derivatives with respect to integers
+        are cut off, as in `grad`; cast those arguments before. None inside the tree of outputs stays None.
 
     Raises:
         ValueError: an output is no array or is complex, or an argument is complex; and what `grad` raises.
@@ -50,40 +58,14 @@ def jacrev(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnames 
         array([[2, 0],
                [0, 4]], dtype=float32)
     """
-    selection = Selection("jacrev", fun, argnums, argnames)
-
-    @functools.wraps(fun, updated=())
-    def jacrev_fun(*args: Any, **kwargs: Any) -> Any:
-        begin()
-        with OpenTransform():
-            value, inputs = selection.run(args, kwargs)
-            _check_inputs("jacrev", inputs)
-
-            def of_output(output: array) -> Any:
-                def pull_back(cotangent: array) -> list[array]:
-                    products = backward([output._node], [cotangent._node], inputs.tracers)
-                    return [
-                        gradient_leaf(product, tracer.shape, tracer.dtype)
-                        for product, tracer in zip(products, inputs.tracers, strict=True)
-                    ]
-
-                rows = vmap(pull_back)(_basis(output._node.shape, output.dtype))
-                shape = output._node.shape
-                blocks = [
-                    wrap(reshape(row._node, shape + tracer.shape))
-                    for row, tracer in zip(rows, inputs.tracers, strict=True)
-                ]
-                return selection.joined(inputs.trees(blocks.__getitem__))
-
-            return _over_outputs("jacrev", value, of_output)
-
-    return jacrev_fun
+    return _by_reverse_mode("jacrev", fun, argnums, argnames)
 
 
 def jacfwd(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnames = ()) -> Callable[..., Any]:
     """Make a function that returns the Jacobian of `fun`, by forward mode: best where it has fewer inputs than outputs.
 
-    Arguments, structure of the result and errors are those of `jacrev`; each leaf has the dtype of its output.
+    Arguments, structure of the result and errors are those of `jacrev`; each leaf has the dtype of its output, so that
+    derivatives with respect to integers are whole where the output is of a floating-point type.
 
     Example:
         >>> import mlx.core as mx
@@ -91,24 +73,7 @@ def jacfwd(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnames 
         >>> jacobian(mx.array(2.0), mx.array(3.0))["product"]
         (array(3, dtype=float32), array(2, dtype=float32))
     """
-    selection = Selection("jacfwd", fun, argnums, argnames)
-
-    @functools.wraps(fun, updated=())
-    def jacfwd_fun(*args: Any, **kwargs: Any) -> Any:
-        begin()
-        with OpenTransform():
-            value, inputs = selection.run(args, kwargs)
-            _check_inputs("jacfwd", inputs)
-            outputs: list[Node] = []
-            positions = _over_outputs("jacfwd", value, lambda output: _entered(outputs, output._node))
-            columns = [_columns(outputs, tracer) for tracer in inputs.tracers]
-
-            def of_output(position: int) -> Any:
-                return selection.joined(inputs.trees(lambda number: columns[number][position]))
-
-            return map_plain(lambda position: None if position is None else of_output(position), positions)
-
-    return jacfwd_fun
+    return _by_forward_mode("jacfwd", fun, argnums, argnames)
 
 
 def hessian(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnames = ()) -> Callable[..., Any]:
@@ -133,7 +98,8 @@ def hessian(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnames
         array([[4, 2],
                [2, 0]], dtype=float32)
     """
-    return jacfwd(jacrev(fun, argnums, argnames), argnums, argnames)
+    gradients = _by_reverse_mode("hessian", fun, argnums, argnames)
+    return _by_forward_mode("hessian", gradients, argnums, argnames)
 
 
 def hvp(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnames = ()) -> Callable[..., Any]:
@@ -146,7 +112,7 @@ def hvp(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnames = (
 
     Returns:
         A function `hvp_fun(tangents, *args, **kwargs)`. The tangents have the structure and shapes of what `grad`
-        returns, and so have the products, which take about four times as long as `fun`.
+        returns, and so have the products, which take about twice as long as `grad`.
 
     Raises:
         ValueError: the structure or a shape of the tangents is another one; and what `grad` raises.
@@ -157,80 +123,109 @@ def hvp(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnames = (
         >>> mx.hvp(lambda x: (x**3).sum())(mx.array([1.0, 0.0]), mx.array([2.0, 5.0]))
         array([12, 0], dtype=float32)
     """
-    selection = Selection("hvp", grad(fun, argnums, argnames), argnums, argnames)
+    selection = Selection("hvp", Gradient("hvp", fun, argnums, argnames).grad, argnums, argnames)
 
-    @functools.wraps(fun, updated=())
-    def hvp_fun(tangents: Any, *args: Any, **kwargs: Any) -> Any:
+    # It takes one argument more than `fun`, so it does not pass for it as the functions of other transforms do.
+    def hvp_fun(tangents: Any, /, *args: Any, **kwargs: Any) -> Any:
         begin()
         with OpenTransform():
             gradients, inputs = selection.run(args, kwargs)
-            given = tangents_of("hvp", selection, inputs, tangents)
-            found = [leaf._node for _, leaf in leaves_with_paths(gradients, "") if leaf is not None]
+            given = TangentStructure(selection, inputs).nodes(tangents)
+            found = [leaf._node for leaf in leaves(gradients) if leaf is not None]
             pushed = push_forward(found, inputs.tracers, given)
             return selection.joined(inputs.gradients(pushed))
 
     return hvp_fun
 
 
-def tangents_of(transform: str, selection: Selection, inputs: TracedInputs, tangents: Any) -> list[Node]:
-    """The nodes of tangents, checked against the arrays that they belong to and cast to their dtypes."""
-    expected = selection.joined(inputs.trees(lambda number: inputs.tracers[number]))
-    wanted = dict(leaves_with_paths(expected, "tangents"))
-    given = dict(leaves_with_paths(tangents, "tangents"))
-    if wanted.keys() != given.keys():
-        odd = sorted(wanted.keys() ^ given.keys())[0]
-        what = "is missing" if odd in wanted else "belongs to no differentiated array"
-        raise ValueError(
-            f"[{transform}] The tangents should have the structure of the differentiated arguments, but {odd} {what}."
-        )
-    nodes = []
-    for path, tracer in wanted.items():
-        tangent = given[path]
-        if tracer is None:
-            continue
-        if not isinstance(tangent, array):
-            raise ValueError(f"[{transform}] {path} should be an array, got {describe(tangent)}.")
-        if tangent._node.shape != tracer.shape:
+def _by_reverse_mode(
+    transform: str, fun: Callable[..., Any], argnums: Argnums, argnames: Argnames
+) -> Callable[..., Any]:
+    """The Jacobian, a row at a time: the pull-back of every output, mapped over the places of the output."""
+    selection = Selection(transform, fun, argnums, argnames)
+
+    @functools.wraps(fun, updated=())
+    def jacrev_fun(*args: Any, **kwargs: Any) -> Any:
+        begin()
+        with OpenTransform():
+            value, inputs = selection.run(args, kwargs)
+            _check_real(transform, value, inputs)
+
+            def of_output(output: array) -> Any:
+                def pull_back(cotangent: array) -> list[array]:
+                    products = backward([output._node], [cotangent._node], inputs.tracers)
+                    return [
+                        gradient_leaf(product, tracer.shape, tracer.dtype)
+                        for product, tracer in zip(products, inputs.tracers, strict=True)
+                    ]
+
+                rows = vmap(pull_back)(_basis(output._node.shape, output.dtype))
+                shape = output._node.shape
+                blocks = [
+                    wrap(reshape(row._node, shape + tracer.shape))
+                    for row, tracer in zip(rows, inputs.tracers, strict=True)
+                ]
+                return selection.joined(inputs.trees(blocks.__getitem__))
+
+            return _for_each(of_output, value)
+
+    return jacrev_fun
+
+
+def _by_forward_mode(
+    transform: str, fun: Callable[..., Any], argnums: Argnums, argnames: Argnames
+) -> Callable[..., Any]:
+    """The Jacobian, a column at a time: the push-forward of every input, mapped over the places of the input."""
+    selection = Selection(transform, fun, argnums, argnames)
+
+    @functools.wraps(fun, updated=())
+    def jacfwd_fun(*args: Any, **kwargs: Any) -> Any:
+        begin()
+        with OpenTransform():
+            value, inputs = selection.run(args, kwargs)
+            _check_real(transform, value, inputs)
+            outputs = [output._node for output in leaves(value) if output is not None]
+            columns = [_columns(outputs, tracer) for tracer in inputs.tracers]
+            positions = count()
+
+            def of_output(_: array) -> Any:
+                position = next(positions)
+                return selection.joined(inputs.trees(lambda number: columns[number][position]))
+
+            return _for_each(of_output, value)
+
+    return jacfwd_fun
+
+
+def checked_outputs(transform: str, outputs: Any) -> None:
+    """Raise ValueError where an output is no array. Inside a tree None may stand, as in gradients by name alone."""
+    for path, output in leaves_with_paths(outputs, "its result"):
+        if not isinstance(output, array) and (output is not None or outputs is None):
             raise ValueError(
-                f"[{transform}] {path} should have the shape {tracer.shape} of its argument, but has {tangent.shape}."
+                f"[{transform}] The function should return an array or a tree of arrays, but {path} is "
+                f"{describe(output)}.{habit(output)}"
             )
-        nodes.append(cast(tangent._node, tracer.dtype))
-    return nodes
 
 
-def checked_output(transform: str, path: str, output: Any) -> None:
-    """Raise ValueError where an output is no array."""
-    if not isinstance(output, array):
-        raise ValueError(
-            f"[{transform}] The function should return an array or a tree of arrays, but {path} is {describe(output)}."
-        )
-
-
-def _over_outputs(transform: str, value: Any, of_output: Callable[[array], Any]) -> Any:
-    """The structure of the outputs with something for each of them. None, where nothing is selected, stays."""
-    for path, output in leaves_with_paths(value, "its result"):
-        if output is None:
-            continue
-        checked_output(transform, path, output)
-        if output.dtype.is_complex:
+def _check_real(transform: str, outputs: Any, inputs: TracedInputs) -> None:
+    """Raise ValueError where an output is no array, or where an output or an input is complex."""
+    checked_outputs(transform, outputs)
+    for path, output in leaves_with_paths(outputs, "its result"):
+        if output is not None and output.dtype.is_complex:
             raise ValueError(
-                f"[{transform}] A Jacobian of complex outputs is not supported, and {path} is complex: return its real "
-                "and imaginary part."
+                f"[{transform}] Derivatives of complex outputs are not supported, and {path} is complex: return its "
+                "real and imaginary part."
             )
-    return map_plain(lambda output: None if output is None else of_output(output), value)
-
-
-def _check_inputs(transform: str, inputs: TracedInputs) -> None:
     if any(tracer.dtype.is_complex for tracer in inputs.tracers):
         raise ValueError(
-            f"[{transform}] A Jacobian with respect to complex arguments is not supported: pass the real and the "
+            f"[{transform}] Derivatives with respect to complex arguments are not supported: pass the real and the "
             "imaginary part."
         )
 
 
-def _entered(outputs: list[Node], output: Node) -> int:
-    outputs.append(output)
-    return len(outputs) - 1
+def _for_each(function: Callable[[array], Any], outputs: Any) -> Any:
+    """The structure of the outputs with what the function makes of each array in it, called in their order."""
+    return map_plain(lambda output: None if output is None else function(output), outputs)
 
 
 def _columns(outputs: list[Node], tracer: Node) -> list[array]:

@@ -10,11 +10,10 @@ from mlx.ir.node import Node, OpenTransform, next_serial, recorder
 from mlx.ir.trace import Trace, placeholder, set_apart
 from mlx.primitives.slicing import zeros
 from mlx.primitives.structure import cast
-from mlx.transforms.differentiated import Selection, begin
+from mlx.transforms.differentiated import Argnames, Argnums, Selection, TangentStructure, begin
 from mlx.transforms.forward import push_forward
-from mlx.transforms.jacobian import Argnames, Argnums, checked_output, tangents_of
+from mlx.transforms.jacobian import checked_outputs
 from mlx.transforms.tracing import filled, template
-from mlx.transforms.trees import leaves_with_paths
 
 
 def linearize(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnames = ()) -> Callable[..., Any]:
@@ -47,8 +46,7 @@ def linearize(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnam
         begin()
         with OpenTransform():
             value, inputs = selection.run(args, kwargs)
-            for path, output in leaves_with_paths(value, "its result"):
-                checked_output("linearize", path, output)
+            checked_outputs("linearize", value)
             outputs: list[Node] = []
             structure = template(value, outputs)
             since = next_serial()
@@ -61,8 +59,10 @@ def linearize(fun: Callable[..., Any], argnums: Argnums = None, argnames: Argnam
             trace = Trace(tangents, products, since, dependent_only=True)
             set_apart([*trace.inputs, *trace.nodes], since)
 
+        wanted = TangentStructure(selection, inputs)  # rather than the inputs, which the program may not need
+
         def push_forward_fun(tangents: Any) -> Any:
-            nodes = tangents_of("linearize", selection, inputs, tangents)
+            nodes = wanted.nodes(tangents)
             results = trace.replay(nodes) if recorder().open_transforms else trace.call(nodes)
             return filled(structure, results)
 

@@ -11,7 +11,7 @@ from mlx.ir.node import Node, OpenTransform
 from mlx.ir.primitive import scalar_node
 from mlx.primitives.shape import broadcast
 from mlx.primitives.structure import cast
-from mlx.transforms.differentiated import Selection, begin, describe, gradient_leaf, tracer_of
+from mlx.transforms.differentiated import Argnames, Argnums, Selection, begin, describe, gradient_leaf, tracer_of
 from mlx.transforms.reverse import backward
 
 
@@ -48,7 +48,7 @@ def value_and_grad(
         >>> value.item(), grads["b"].item()
         (0.25, 1.0)
     """
-    return _Gradient("value_and_grad", fun, argnums, argnames).value_and_grad
+    return Gradient("value_and_grad", fun, argnums, argnames).value_and_grad
 
 
 def grad(
@@ -65,7 +65,7 @@ def grad(
         >>> mx.grad(mx.grad(lambda x: x**3))(mx.array(2.0)).item()
         12.0
     """
-    return _Gradient("grad", fun, argnums, argnames).grad
+    return Gradient("grad", fun, argnums, argnames).grad
 
 
 def vjp(
@@ -119,15 +119,15 @@ def vjp(
     ]
 
 
-class _Gradient:
-    """`value_and_grad` or `grad` of a function."""
+class Gradient:
+    """`value_and_grad` or `grad` of a function; errors name the transform that is built on it."""
 
     def __init__(
         self,
         transform: str,
         fun: Callable[..., Any],
-        argnums: int | Sequence[int] | None,
-        argnames: str | Collection[str],
+        argnums: Argnums,
+        argnames: Argnames,
     ) -> None:
         self.transform = transform
         self.selection = Selection(transform, fun, argnums, argnames)
@@ -169,7 +169,7 @@ class _Gradient:
             f"[{self.transform}] The return value of the function whose gradient we want to compute should be {allowed}"
         )
         if not isinstance(loss, array):
-            raise ValueError(f"{message}; but {describe(loss)} was returned.{_habit(loss)}")
+            raise ValueError(f"{message}; but {describe(loss)} was returned.{habit(loss)}")
         if loss.ndim:
             raise ValueError(
                 f"{message}; but an array of shape {loss.shape} was returned. Reduce it to one number, for example "
@@ -193,7 +193,7 @@ def function_outputs(transform: str, results: Any) -> list[array]:
     return list(outputs)
 
 
-def _habit(value: Any) -> str:
+def habit(value: Any) -> str:
     """What to write instead, where the habit behind a wrong result is known."""
     if type(value).__module__ == "numpy":
         return " Use the functions of mx inside it; NumPy's leave the recorded program."
