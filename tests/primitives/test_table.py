@@ -5,9 +5,11 @@ The table is made of the `CASES` of the modules `cases_*` beside this one.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
 import pkgutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ DIFFERENTIABLE = [case for case in CASES if case.wrt]
 BATCHED = [case for case in CASES if case.batched and any(isinstance(x, np.ndarray) for x in case.inputs)]
 SEVERAL = [case for case in BATCHED if sum(isinstance(x, np.ndarray) for x in case.inputs) > 1]
 ENGINES = ("numpy", "xla")
+FIRST = list({case.primitive: case for case in reversed(CASES) if case.dtypes}.values())  # the first of each primitive
+TOGETHER = 16  # cases that make up one compiled function
 REFUSE = {"decode", "metal_kernel"}  # asked for a derivative, they raise an error
 
 TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 2e-5, "float64": 1e-10, "complex64": 2e-5}
@@ -276,3 +280,63 @@ def test_engines_agree(case: Case) -> None:
         if case.reference is not None:
             expected = case.reference(*(numpy_of(x) if isinstance(x, mx.array) else x for x in inputs))
             np.testing.assert_allclose(left, expected, rtol=tolerance, atol=tolerance, err_msg=f"{case} {dtype}")
+
+
+def arrays_alone(case: Case) -> tuple[Callable[..., Any], list[int]]:
+    """The case's function of its arrays alone, and their positions."""
+    positions = [i for i, x in enumerate(case.inputs) if isinstance(x, np.ndarray)]
+
+    def function(*arrays: Any) -> Any:
+        full = list(case.inputs)
+        for i, x in zip(positions, arrays, strict=True):
+            full[i] = x
+        return case.function(*full)
+
+    return function, positions
+
+
+def check_compiled(case: Case, dtype: str, result: Any, expected: Any) -> None:
+    tolerance = TOLERANCE.get(dtype, 2e-5) + case.smooth
+    assert result.dtype == expected.dtype
+    assert result.shape == expected.shape
+    np.testing.assert_allclose(numpy_of(result), numpy_of(expected), rtol=tolerance, atol=tolerance, err_msg=dtype)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_compiled_functions_give_what_they_give_undecorated(case: Case) -> None:
+    function, positions = arrays_alone(case)
+    compiled = mx.compile(function)
+    for dtype in case.dtypes:
+        variant = cast_inputs(case, dtype)
+        inputs = [variant[i] for i in positions]
+        with mx.engine("numpy"):
+            expected = function(*inputs)
+            for _ in range(2):  # the second call is served by the trace of the first
+                check_compiled(case, dtype, compiled(*inputs), expected)
+
+
+@functools.cache
+def compiled_together(group: int) -> list[Any]:
+    """What a group of cases gives in their first dtype, as one compiled function on XLA."""
+    cases = FIRST[group * TOGETHER : (group + 1) * TOGETHER]
+    functions = [arrays_alone(case) for case in cases]
+    variants = [cast_inputs(case, case.dtypes[0]) for case in cases]
+    inputs = [[variant[i] for i in positions] for variant, (_, positions) in zip(variants, functions, strict=True)]
+    mx.eval(inputs)
+    compiled = mx.compile(
+        lambda inputs: [function(*mine) for (function, _), mine in zip(functions, inputs, strict=True)]
+    )
+    with mx.engine("xla"):
+        results = compiled(inputs)
+        mx.eval(results)
+    return results
+
+
+@pytest.mark.parametrize("position", range(len(FIRST)), ids=[str(case) for case in FIRST])
+def test_functions_compiled_together_give_what_they_give_undecorated(position: int) -> None:
+    case = FIRST[position]
+    group, place = divmod(position, TOGETHER)
+    with mx.engine("numpy"):
+        expected = case.function(*cast_inputs(case, case.dtypes[0]))
+        mx.eval(expected)
+    check_compiled(case, case.dtypes[0], compiled_together(group)[place], expected)
