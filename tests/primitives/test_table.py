@@ -340,3 +340,35 @@ def test_functions_compiled_together_give_what_they_give_undecorated(position: i
         expected = case.function(*cast_inputs(case, case.dtypes[0]))
         mx.eval(expected)
     check_compiled(case, case.dtypes[0], compiled_together(group)[place], expected)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_exported_and_imported_functions_give_what_they_gave(case: Case, tmp_path: Path) -> None:
+    function, positions = arrays_alone(case)
+    path = str(tmp_path / "function.mlxfn")
+    for dtype in case.dtypes:
+        variant = cast_inputs(case, dtype)
+        inputs = [variant[i] for i in positions]
+        mx.export_function(path, function, *inputs)
+        with mx.engine("numpy"):
+            (result,) = mx.import_function(path)(*inputs)
+            expected = function(*inputs)
+            assert result.dtype == expected.dtype
+            assert result.shape == expected.shape
+            np.testing.assert_array_equal(numpy_of(result), numpy_of(expected), err_msg=dtype)
+
+
+@pytest.mark.parametrize("case", [case for case in DIFFERENTIABLE if case.primitive != "custom"], ids=str)
+def test_gradients_of_imported_functions(case: Case, tmp_path: Path) -> None:
+    inputs = arrays_of(case)
+    loss, points = scalar_loss(case, inputs)
+    path = str(tmp_path / "function.mlxfn")
+    moving = [mx.array(x, mx.float64) for x in points]
+    mx.export_function(path, loss, *moving)
+    imported = mx.import_function(path)
+    argnums = tuple(range(len(points)))
+    with mx.engine("numpy"):
+        result = mx.grad(lambda *moving: imported(*moving)[0], argnums)(*moving)
+        expected = mx.grad(loss, argnums)(*moving)
+        for mine, other in zip(result, expected, strict=True) if len(argnums) > 1 else [(result, expected)]:
+            np.testing.assert_allclose(numpy_of(mine), numpy_of(other), rtol=1e-12, atol=1e-12)
