@@ -129,6 +129,7 @@ def test_shapeless_compile_of_and_inside() -> None:
 # ------------------------------------------------------------------ memory
 
 LAYERS, WIDTH, BATCH = 8, 64, 2048
+ACTIVATION = BATCH * WIDTH * 4  # bytes
 
 
 def deep_network(checkpointed: bool) -> tuple[Any, list[mx.array], mx.array]:
@@ -173,7 +174,10 @@ def test_temporary_memory_of_the_compiled_program_falls(compiled: bool, monkeypa
             mx.eval(result)
         gradients.append([np.array(g) for g in result])
         temporary.append(max(executable.memory_analysis().temp_size_in_bytes for executable in executables))
-    assert temporary[1] < temporary[0] / 2
+        assert ("opt-barrier(" in executables[-1].as_text()) == checkpointed  # to the end, or nothing holds the order
+    # What each layer reads is kept, and besides it no more than one layer works with.
+    assert temporary[1] < (LAYERS + 4) * ACTIVATION
+    assert temporary[0] > 10 * LAYERS * ACTIVATION
     for left, right in zip(*gradients, strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-7)
 
@@ -190,7 +194,7 @@ def test_peak_memory_of_the_interpreter_falls(compiled: bool) -> None:
             mx.eval(gradient(weights, x))
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    assert peaks[1] < peaks[0] / 2
+    assert peaks[1] < peaks[0] / 4  # all values of one layer and what the others read, instead of all values of eight
 
 
 def test_second_derivatives() -> None:

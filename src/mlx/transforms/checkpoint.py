@@ -143,7 +143,11 @@ class _Checkpoint(Primitive):
             outputs = program.run(tracers)
             given = [(output, next(cotangents)) for output, c in zip(outputs, g, strict=True) if c is not None]
             pulled = backward([output for output, _ in given], [c for _, c in given], tracers)
-        return [pulled[index] if index < count else None for index in wanted]
+        # Tied as well, or gradients of weights wait until the end, and what they are computed from with them.
+        found = [(index, c) for index, c in enumerate(pulled) if index in wanted and c is not None]
+        together = tied([c for _, c in found])
+        results = {index: node for (index, _), node in zip(found, together, strict=True)}
+        return [results.get(index) for index in wanted]
 
 
 def _push(tangents: Sequence[Node | None], out: Node, inputs: Sequence[Node], program: _Program, count: int) -> Any:
