@@ -41,6 +41,14 @@ def with_header(path: Path, header: dict[str, Any]) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
 
 
+def with_program(path: Path, change: Any) -> None:
+    header = header_of(path)
+    program = json.loads(header["__metadata__"]["program"])
+    change(program)
+    header["__metadata__"]["program"] = json.dumps(program)
+    with_header(path, header)
+
+
 # ---------------------------------------------------------------------- what comes back
 
 
@@ -494,6 +502,55 @@ def test_a_view_beyond_its_array_is_refused(path: Path) -> None:
             mx.import_function(path)
 
 
+def test_a_slice_beyond_its_array_is_refused(path: Path) -> None:
+    """Shape rules believe the sizes of a slice; a view of it would show other memory of the process."""
+    mx.export_function(path, lambda x: mx.as_strided(x[1:2], (1,), (1,), 0), mx.zeros(4))
+
+    def change(program: Any) -> None:
+        for node in program[0]["nodes"]:
+            node[2:4] = [[[0], [4096], [1]] if node[0] == "slice" else [[4096], [1], 0], [4096]]
+
+    with_program(path, change)
+    with pytest.raises(RuntimeError, match="slice cannot be computed of"):
+        mx.import_function(path)
+
+
+@pytest.mark.parametrize("kept", ["decisions", "requirements", None])
+def test_a_shapeless_program_is_checked_for_every_shape(path: Path, kept: str | None) -> None:
+    """Which sizes it serves is what the file says, so it may leave something out."""
+    mx.export_function(path, lambda x: mx.concatenate([x[:3], x[2:]]) + 1, mx.zeros(5), shapeless=True)
+
+    def change(program: Any) -> None:
+        for part in ("decisions", "requirements"):
+            if part != kept:
+                program[0]["sizes"][part] = []
+
+    with_program(path, change)
+    f = mx.import_function(path)
+    assert f(mx.zeros(4))[0].tolist() == [1, 1, 1, 1, 1]
+    for size in (2, 1, 0):  # which have no three elements to read, and then fewer than none are left
+        with pytest.raises(ValueError, match="No exported program fits"):
+            f(mx.zeros(size))
+
+
+def test_sizes_that_grow_with_the_arguments_are_bounded(path: Path) -> None:
+    mx.export_function(path, lambda x: mx.broadcast_to(x, (2, *x.shape)), mx.zeros(4), shapeless=True)
+
+    def change(program: Any) -> None:
+        program[0]["sizes"] = {
+            "terms": [["size", 0, 0], *(["*", i, i] for i in range(4))],
+            "decisions": [],
+            "requirements": [],
+        }
+        (node,) = program[0]["nodes"]
+        node[2:4] = [[[{"size": 4}, {"size": 0}]], [{"size": 4}, {"size": 0}]]
+
+    with_program(path, change)
+    f = mx.import_function(path)
+    with pytest.raises(ValueError, match="No exported program fits"):
+        f(mx.zeros(64))  # an axis of 2^96 elements
+
+
 def fuzzed_functions(path: Path) -> None:
     w = mx.array(np.arange(12, dtype=np.float32).reshape(4, 3))
 
@@ -506,13 +563,25 @@ def fuzzed_functions(path: Path) -> None:
 
 
 def imports_or_refuses(path: Path, data: bytes) -> None:
+    """What is imported computes arrays of the shapes that it says, or refuses the arguments."""
     path.write_bytes(data)
     complaint = ""
     try:
-        mx.import_function(path)
+        f = mx.import_function(path)
     except RuntimeError as error:
         complaint = str(error)
     assert not complaint or complaint.startswith("[import_function] Cannot read ")
+    if complaint:
+        return
+    with mx.engine("numpy"):
+        for rows in (5, 1, 0):
+            results = ()
+            try:
+                results = f(mx.ones((rows, 4)))
+            except ValueError as error:
+                complaint = str(error)
+            assert not complaint or complaint.startswith("[import_function::call] No exported program fits")
+            assert [np.array(result).shape for result in results] == [result.shape for result in results]
 
 
 def test_flipped_bytes_and_truncations(path: Path) -> None:

@@ -19,7 +19,8 @@ Strides = tuple[int, ...]
 def _as_strided(x: Any, shape: Shape, strides: Strides, offset: int) -> Any:
     if 0 in shape:
         return np.empty(shape, x.dtype)
-    x = np.ascontiguousarray(x)
+    x = np.ascontiguousarray(x).reshape(-1)
+    _check_positions(shape, strides, offset, x.size)  # NumPy does not, and this is memory of the process
     steps = [stride * x.itemsize for stride in strides]
     return np.lib.stride_tricks.as_strided(x[offset:], shape, steps, writeable=False)
 

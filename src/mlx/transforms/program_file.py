@@ -24,8 +24,9 @@ In a shapeless trace an extent can be {"size": n}, the value of term n. A term i
 value, 0] or [operation, left term, right term]; a decision [comparison, left term, right term, outcome] has to come out
 the same for the shapes of a call, and a requirement [left term, right term, complaint] names terms that must be equal.
 
-Whatever a file says is checked before it is believed: every node's shape and dtype are inferred again and compared, and
-nothing is allocated but what the tensors take, which is no more than the file has.
+Whatever a file says is checked before it is believed: every node's shape and dtype are inferred again and compared, its
+operands and parameters are ones that its primitive can compute with (`demands`), also for every shape that a shapeless
+trace is called with, and nothing is allocated but what the tensors take, which is no more than the file has.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from mlx.ir.trace import Trace, placeholder, set_apart, specialised
 from mlx.primitives.structure import PROJECT
 from mlx.transforms.checkpoint import CHECKPOINT
 from mlx.transforms.custom_function import CUSTOM
+from mlx.transforms.demands import check_demands
 from mlx.transforms.parameters import DTYPES, check_parameters, decoded, encoded
 
 FORMAT = "mlx-xla function"
@@ -79,9 +81,12 @@ class Exported:
         if self.sizes is None:
             return self.trace
         try:
-            return specialised(self.trace, self.sizes, shapes)
-        except ValueError:
+            trace = specialised(self.trace, self.sizes, shapes)
+            for node in trace.nodes if trace is not None else ():
+                _check_node(node.primitive, node.inputs, node.params, (node.shape, node.dtype))
+        except Exception:  # whatever rules do with extents that a file asks for: it need not name all requirements
             return None
+        return trace
 
 
 class Listing:
@@ -144,6 +149,7 @@ def _encoded_trace(exported: Exported, names: dict[Node, str]) -> dict[str, Any]
 
 def _encoded_node(node: Node, operands: list[int]) -> list[Any]:
     check_parameters(node.primitive.name, node.params)
+    check_demands(node.primitive, node.inputs, node.params)
     dtype = [part.name for part in node.dtype] if node.primitive.many else node.dtype.name  # type: ignore[attr-defined]
     return [node.primitive.name, operands, encoded(tuple(node.params)), encoded(node.shape), dtype]
 
@@ -242,6 +248,7 @@ def _decoded_node(entry: list[Any], values: list[Node], size: _SizeByNumber | No
         _expect(inputs[0].primitive.many and 0 <= params[0] < len(inputs[0].shape), "nothing is there to project")
     inferred = primitive.infer(inputs, params)
     _check_inferred(primitive, inferred, decoded(shape, size), dtype)
+    _check_node(primitive, inputs, params, inferred)
     return record(primitive, inputs, params, decoded(shape, size), inferred[1])
 
 
@@ -254,6 +261,12 @@ def _check_inferred(primitive: Primitive, inferred: tuple[Any, Any], shape: Any,
         [plain(shape) for shape in shapes] == [plain(shape) for shape in stored_shapes] and names == stored_dtypes,
         f"{primitive.name} gives {names} of shapes {shapes}, not {stored_dtypes} of shapes {stored_shapes}",
     )
+
+
+def _check_node(primitive: Primitive, inputs: Sequence[Node], params: Sequence[Any], inferred: tuple[Any, Any]) -> None:
+    """Check what shape rules take for granted, and that what they say is the shape of an array."""
+    check_demands(primitive, inputs, params)
+    shapes, dtypes = inferred if primitive.many else ((inferred[0],), (inferred[1],))
     for shape, dtype in zip(shapes, dtypes, strict=True):
         _check_size(plain(shape), dtype)
 
