@@ -16,7 +16,7 @@ from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive
 from mlx.primitives.creation import EYE
 from mlx.primitives.elementwise import SELECT, conjugate, real_part_dtype, weigh
-from mlx.primitives.linalg import batched_matrices, cubic_cost, matrix_transpose
+from mlx.primitives.linalg import QR, batched_matrices, cubic_cost, matrix_transpose
 from mlx.primitives.matmul import matmul
 from mlx.primitives.shape import reshape
 from mlx.primitives.slicing import place, slice_axis, zeros
@@ -146,11 +146,28 @@ def _svd_cotangent(g: Sequence[Node | None], out: Node, a: Node) -> Node:
 
 def _values_cotangent(g: Node, out: Node, a: Node) -> Node:
     """dS is the diagonal of U^H dA V; where values coincide, too, for functions that do not tell them apart."""
-    decomposed = SVD(a)
-    count = out.shape[-1]
-    u = slice_axis(PROJECT(decomposed, 0), a.ndim - 1, 0, count)
-    vh = slice_axis(PROJECT(decomposed, 2), a.ndim - 2, 0, count)
+    u, vh = _leading_vectors(a)
     return matmul(u * cast(_row(g), a.dtype), vh)
+
+
+def _leading_vectors(a: Node) -> tuple[Node, Node]:
+    """The vectors that belong to singular values, as columns and rows.
+
+    Those of a high matrix are found from its triangular factor, since a basis of all of its columns can be far larger
+    than the matrix. The triangular factorisation of complex matrices has no derivative here.
+    """
+    rows, columns = a.shape[-2:]
+    if rows == columns or a.dtype.is_complex:
+        decomposed = SVD(a)
+        count = min(rows, columns)
+        u = slice_axis(PROJECT(decomposed, 0), a.ndim - 1, 0, count)
+        return u, slice_axis(PROJECT(decomposed, 2), a.ndim - 2, 0, count)
+    if rows < columns:
+        v, uh = _leading_vectors(matrix_transpose(a))
+        return matrix_transpose(uh), matrix_transpose(v)
+    factors = QR(a)
+    decomposed = SVD(PROJECT(factors, 1))
+    return matmul(PROJECT(factors, 0), PROJECT(decomposed, 0)), PROJECT(decomposed, 2)
 
 
 # Unitary U and V^H of shapes (m, m) and (n, n), and the singular values s in descending order: A = U diag(s) V^H.
