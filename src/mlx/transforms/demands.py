@@ -348,7 +348,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "dynamic_update": lambda x, update, start, axes: (
         _have_one_dtype(x, update) and _slices_dynamically(x, start, axes, update.shape)
     ),
-    "encode": lambda x, format: format in VALUES and x.dtype is float32,
+    "encode": lambda x, format: format in VALUES and x.dtype.is_floating,
     "eye": _anything,
     "flip": lambda x, axes: _are_axes(axes, x.ndim),
     "gather": lambda inputs, axes, position, clamp: _indexes(inputs[0], inputs[1:], axes, position),
