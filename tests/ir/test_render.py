@@ -131,6 +131,10 @@ def test_names_are_of_primitives_that_exist() -> None:
         ("right_shift", (), "RightShift", ("BitwiseBinary", [4])),
         ("transpose", ((1, 0),), "Transpose", ("Transpose", [[1, 0]])),
         ("concatenate", (1,), "Concatenate", ("Concatenate", [1])),
+        ("slice", ((1, 0), (2, 6), (3, 1)), "Slice", ("Slice", [(1, 0), (5, 6), (3, 1)])),
+        ("slice", ((2,), (0,), (3,)), "Slice", ("Slice", [(2,), (2,), (3,)])),
+        ("slice_update", ((1,), (2,), (2,)), "SliceUpdate", ("SliceUpdate", [4, (1,), (4,), (2,)])),
+        ("dynamic_update", ((0,),), "DynamicSliceUpdate", ("DynamicSliceUpdate", [[0]])),
     ],
 )
 def test_names(primitive: str, params: tuple[Any, ...], drawn: str, called: tuple[str, list[Any]]) -> None:

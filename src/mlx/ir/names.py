@@ -63,6 +63,14 @@ def _constant(name: str, *arguments: Any) -> tuple[str, Arguments]:
     return name, lambda *params: list(arguments)
 
 
+def _ends(starts: Sequence[int], sizes: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
+    """Where slices end that have these sizes."""
+    return tuple(
+        start + ((size - 1) * stride + 1 if size else 0)
+        for start, size, stride in zip(starts, sizes, strides, strict=True)
+    )
+
+
 # Our name -> the name in a callback and its arguments, made of our parameters.
 EVENTS: dict[str, tuple[str, Arguments]] = {
     "log": _constant("Log", 2),
@@ -90,6 +98,9 @@ EVENTS: dict[str, tuple[str, Arguments]] = {
     "cumprod": _scan(3),
     "dot": _constant("Matmul"),
     "logsumexp": _constant("LogSumExp"),
+    "slice": ("Slice", lambda starts, sizes, strides: [starts, _ends(starts, sizes, strides), strides]),
+    "slice_update": ("SliceUpdate", lambda starts, sizes, strides: [4, starts, _ends(starts, sizes, strides), strides]),
+    "dynamic_update": ("DynamicSliceUpdate", lambda axes: [list(axes)]),
     "softmax": _constant("Softmax", False),
     "transpose": ("Transpose", lambda axes: [list(axes)]),
     "arange": ("Arange", lambda size: [0.0, float(size), 1.0]),
