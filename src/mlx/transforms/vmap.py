@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from numpy.exceptions import AxisError
+
 from mlx.arrays.array import array, wrap
 from mlx.ir.node import Node, OpenTransform, record
 from mlx.ir.primitive import PLACEHOLDER, leaf
@@ -33,7 +35,7 @@ def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callab
     Raises:
         ValueError: extents of mapped axes differ, no axis is mapped, the structure of `in_axes` or `out_axes` does not
             match, or `fun` returns something else than arrays.
-        IndexError: an axis is out of range.
+        AxisError: an axis is out of range; it is an IndexError and a ValueError.
         TypeError: `fun` is not callable, or the function that is returned is called with keyword arguments.
 
     Example:
@@ -98,7 +100,7 @@ class _Mapping:
             raise ValueError(f"[vmap] {path} maps over a value of type {type(tree).__name__}; only arrays can be.")
         node = tree._node
         if not -node.ndim <= axis < node.ndim:
-            raise IndexError(f"[vmap] {path} is {axis}, invalid for an array of shape {node.shape}.")
+            raise AxisError(f"[vmap] {path} is {axis}, invalid for an array of shape {node.shape}.")
         axis %= node.ndim
         extent = node.shape[axis]
         if self.size is None:
@@ -158,7 +160,7 @@ class _Mapping:
             assert self.size is not None
             node, dim = BROADCAST(node, (self.size, *node.shape)), 0
         if not -node.ndim <= axes < node.ndim:
-            raise IndexError(f"[vmap] {path} is {axes}, invalid for a result of shape {node.shape}.")
+            raise AxisError(f"[vmap] {path} is {axes}, invalid for a result of shape {node.shape}.")
         return wrap(move_axis(node, dim, axes % node.ndim))
 
 
