@@ -52,6 +52,7 @@ class Primitive:
         batch: Rule | None = None,
         many: bool = False,
         dynamic: bool = False,
+        for_transforms: bool = False,
         moves_data: bool = False,
         library_bound: bool = False,
         cost: Callable[[Node], float] | None = None,
@@ -66,6 +67,8 @@ class Primitive:
             many: has several outputs.
             dynamic: its first parameter is a tuple of integers that change values but no shape (slice starts); the
                 compiler may hand it over as traced integers.
+            for_transforms: its first parameter (rules, a program to repeat) is read by transforms alone. Programs
+                are kept for long and do without it.
             moves_data: copies elements and never computes with them, so half precision needs no widening.
             library_bound: spends its time in a library that NumPy calls and no compiler beats, so a program that is
                 little more than one of these is not worth compiling.
@@ -82,6 +85,7 @@ class Primitive:
         self.batch = batch
         self.many = many
         self.dynamic = dynamic
+        self.for_transforms = for_transforms
         self.moves_data = moves_data
         self.library_bound = library_bound
         self.nanoseconds = nanoseconds
@@ -113,6 +117,10 @@ class Primitive:
         if self.arity is None:
             return self.shape(inputs, *params)
         return self.shape(*inputs, *params)
+
+    def program_params(self, params: Params) -> Params:
+        """What a program keeps of the parameters."""
+        return (None, *params[1:]) if self.for_transforms else params
 
     def pull_back(self, node: Node, g: Any, wanted: Sequence[int]) -> list[Node | None]:
         """The cotangents of the inputs `wanted` of `node`, given the cotangent `g` of its output."""

@@ -37,7 +37,7 @@ class Program:
         finally:
             plan.release()
         self.device = self.program.device
-        self._params = list(plan.params)
+        self._params = [node.primitive.program_params(node.params) for node in plan.nodes]
         _kept[key, plan.key] = self
         _kept.move_to_end((key, plan.key))
         if len(_kept) > PROGRAMS_KEPT:

@@ -103,7 +103,7 @@ class Step:
     def __init__(self, node: Node) -> None:
         self.primitive = node.primitive
         self.operands = tuple(operand.index for operand in node.inputs)
-        self.params = node.params
+        self.params = node.primitive.program_params(node.params)
         self.number = node.index
 
 

@@ -325,6 +325,8 @@ def _number(nodes: list[Node], outputs: list[Node], fixed: bool = False) -> Plan
         if primitive.dynamic and not fixed:
             plan.numbers.append(node.params[0])
             write(node.params[1:])
+        elif primitive.for_transforms:
+            write(node.params[1:])
         else:
             write(node.params)
         for operand in node.inputs:

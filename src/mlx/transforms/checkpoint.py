@@ -62,20 +62,11 @@ def checkpoint(fun: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Program:
-    """How to record the checkpointed program on other inputs: a trace, mapped over batch axes once for each vmap.
-
-    To the cache of programs all are the same.
-    """
+    """How to record the checkpointed program on other inputs: a trace, mapped over batch axes once for each vmap."""
 
     def __init__(self, trace: Trace, mapped: tuple[tuple[Axes, Axes], ...] = ()) -> None:
         self.trace = trace
         self.mapped = mapped
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Program)
-
-    def __hash__(self) -> int:
-        return hash(_Program)
 
     def with_sizes(self, values: Sequence[int]) -> _Program:
         """The program for the sizes that a shapeless trace is used for."""
@@ -172,6 +163,7 @@ CHECKPOINT = _Checkpoint(
     jvp=_push,
     batch=_batch,
     many=True,
+    for_transforms=True,
     moves_data=True,
     cost=lambda node: 0.0,
 )
