@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from case import Case
-from test_table import CASES, arrays_of, scalar_loss, stacked
+from test_table import CASES, arrays_of, cast_inputs, scalar_loss, stacked
 
 import mlx.core as mx
 from mlx.ir import dtypes
@@ -40,7 +40,10 @@ def nodes_of(function: Any, arguments: list[Any]) -> list[Node]:
 
 
 def recorded(case: Case) -> list[Node]:
-    inputs = arrays_of(case)
+    return recorded_on(case, arrays_of(case))
+
+
+def recorded_on(case: Case, inputs: list[Any]) -> list[Node]:
     places = [i for i, x in enumerate(inputs) if isinstance(x, mx.array)]
 
     def function(*arrays: Any) -> Any:
@@ -78,6 +81,13 @@ def test_what_transforms_record_meets_the_demands(case: Case) -> None:
         nodes += nodes_of(mapped, [inputs[i] for i in places])
     for node in nodes:
         check_demands(node.primitive, node.inputs, node.params)
+
+
+@pytest.mark.parametrize("case", TABLE, ids=str)
+def test_what_is_recorded_of_every_dtype_meets_the_demands(case: Case) -> None:
+    for dtype in case.dtypes:
+        for node in recorded_on(case, cast_inputs(case, dtype)):
+            check_demands(node.primitive, node.inputs, node.params)
 
 
 # ---------------------------------------------------------------------- what meets the demands is computed
