@@ -15,6 +15,7 @@ from mlx.arrays.indexing import ArrayAt as ArrayAt
 from mlx.arrays.interchange import *
 from mlx.arrays.printing import *
 from mlx.core import cuda as cuda
+from mlx.core import distributed as distributed
 from mlx.core import fast as fast
 from mlx.core import linalg as linalg
 from mlx.core import metal as metal
