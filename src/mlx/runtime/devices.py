@@ -128,13 +128,28 @@ _stream_numbers = itertools.count(1)
 @cache
 def gpu_is_available() -> bool:
     """Whether an accelerator's plugin is installed and its driver present, told without loading jax."""
-    if os.environ.get("JAX_PLATFORMS", "").split(",")[0] == "cpu":
+    return cuda_is_available() or _tpu_is_available()
+
+
+def cuda_is_available() -> bool:
+    """Whether an NVIDIA GPU, its driver and JAX's plugin for it (the extra `cuda13`) are present."""
+    if _only_the_cpu_is_wanted() or not os.path.exists("/dev/nvidiactl"):
         return False
     from importlib.util import find_spec
 
-    if os.path.exists("/dev/nvidiactl") and any(find_spec(f"jax_cuda{version}_plugin") for version in (12, 13, 14)):
-        return True
-    return os.path.exists("/dev/accel0") and find_spec("libtpu") is not None
+    return any(find_spec(f"jax_cuda{version}_plugin") for version in (12, 13, 14))
+
+
+def _tpu_is_available() -> bool:
+    if _only_the_cpu_is_wanted() or not os.path.exists("/dev/accel0"):
+        return False
+    from importlib.util import find_spec
+
+    return find_spec("libtpu") is not None
+
+
+def _only_the_cpu_is_wanted() -> bool:
+    return os.environ.get("JAX_PLATFORMS", "").split(",")[0] == "cpu"
 
 
 def is_available(device: Device | DeviceType) -> bool:
