@@ -112,8 +112,8 @@ class ArrayAt:
         self._source = source
         self._key = key
 
-    def __getitem__(self, key: Any) -> ArrayAt:
-        return ArrayAt(self._source, key)
+    def __getitem__(self, indices: Any) -> ArrayAt:
+        return ArrayAt(self._source, indices)
 
     def add(self, value: Any) -> array:
         """Add `value` at the index.

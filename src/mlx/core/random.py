@@ -32,6 +32,9 @@ class _RandomModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"Module 'random' has no attribute '{name}'")
 
+    def __dir__(self) -> list[str]:
+        return [*__all__, "state"]
+
     @property
     def state(self) -> list[array]:
         return random_state

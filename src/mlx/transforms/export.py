@@ -166,8 +166,8 @@ class FunctionExporter:
     def __enter__(self) -> FunctionExporter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        if kind is None:
+    def __exit__(self, exc_type: object = None, exc_value: object = None, traceback: object = None) -> None:
+        if exc_type is None:
             self.close()
         self._is_closed = True
 
