@@ -1,7 +1,8 @@
 """`mx.distributed` in a group of one: collectives are identities, other processes do not exist."""
 
-import mlx.core as mx
 import pytest
+
+import mlx.core as mx
 
 COLLECTIVES = [
     mx.distributed.all_sum,
@@ -50,7 +51,7 @@ def test_no_backend_is_available():
     assert not mx.distributed.is_available("mpi")
     with pytest.raises(RuntimeError, match="groups of several processes are not supported yet"):
         mx.distributed.init(strict=True, backend="mpi")
-    with pytest.raises(ValueError, match="must be one of 'any', 'mpi'.*got 'gossip'"):
+    with pytest.raises(ValueError, match=r"must be one of 'any', 'mpi'.*got 'gossip'"):
         mx.distributed.init(backend="gossip")
 
 
