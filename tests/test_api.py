@@ -35,6 +35,7 @@ BEYOND = {
         "jacfwd",
         "jacrev",
         "linearize",
+        "scan",
     },
     "mlx.core.random": {"state"},
 }

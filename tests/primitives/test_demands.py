@@ -17,6 +17,7 @@ from test_table import CASES, arrays_of, cast_inputs, scalar_loss, stacked
 
 import mlx.core as mx
 from mlx.ir import dtypes
+from mlx.ir.body import Body
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node
 from mlx.ir.primitive import PRIMITIVES, Leaf
@@ -103,6 +104,8 @@ def mutated(value: Any, rng: random.Random) -> Any:
         return rng.choice(["", "e2m1", "other"])
     if type(value) is Dtype:
         return rng.choice(DTYPES)
+    if isinstance(value, Body):
+        return value.with_outputs(rng.choice([value.outputs[:-1], value.outputs[::-1], value.outputs * 2]))
     parts = list(value)
     if isinstance(value, Window):
         field = rng.randrange(len(parts))

@@ -46,6 +46,7 @@ from mlx.transforms.jacobian import hvp as hvp
 from mlx.transforms.jacobian import jacfwd as jacfwd
 from mlx.transforms.jacobian import jacrev as jacrev
 from mlx.transforms.linearize import linearize as linearize
+from mlx.transforms.scan import scan as scan
 from mlx.transforms.value_and_grad import grad as grad
 from mlx.transforms.value_and_grad import value_and_grad as value_and_grad
 from mlx.transforms.value_and_grad import vjp as vjp

@@ -42,7 +42,7 @@ def dependents(nodes: list[Node], sources: Iterable[Node]) -> list[Node]:
             continue
         discrete = not node.primitive.many and not node.dtype.is_inexact
         for operand in node.inputs:
-            if operand in active and not (discrete and operand.dtype.is_inexact):
+            if operand in active and not (discrete and (operand.primitive.many or operand.dtype.is_inexact)):
                 active.add(node)
                 between.append(node)
                 break

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from mlx.ir.node import Node
+from mlx.ir.kernels import kernel_for
 from mlx.runtime.plan import Inputs, Plan
 
 Array = np.ndarray[Any, Any]
@@ -34,7 +33,7 @@ class Interpreted:
             if index not in kept:
                 dead[position].append(index)
         self.steps = [
-            (_kernel(node), indices, node.index, tuple(gone))
+            (kernel_for(node.primitive, [x.dtype for x in node.inputs], node.dtype), indices, node.index, tuple(gone))
             for node, indices, gone in zip(plan.nodes, operands, dead, strict=True)
         ]
         self.size = plan.size
@@ -106,35 +105,3 @@ def _settled(value: Any, dtype: Any) -> Array:
 def _is_small_part(value: Array) -> bool:
     base = value.base
     return isinstance(base, np.ndarray) and base.nbytes > 2 * value.nbytes
-
-
-def _kernel(node: Node) -> Callable[..., Any]:
-    """The NumPy kernel for a node: half precision is computed in float32, where NumPy is fast and rounds once."""
-    primitive = node.primitive
-    assert primitive.kernel is not None, primitive
-    count = len(node.inputs)
-    kernel = primitive.kernel if primitive.arity is not None else _gathering(primitive.kernel, count)
-    if primitive.moves_data or not any(operand.dtype.is_half for operand in node.inputs):
-        return kernel
-    dtype = node.dtype if primitive.many else node.dtype.numpy
-
-    def widened(*arguments: Any) -> Any:
-        wide = [_wide(x) for x in arguments[:count]]
-        return _narrow(kernel(*wide, *arguments[count:]), dtype)
-
-    return widened
-
-
-def _gathering(kernel: Callable[..., Any], count: int) -> Callable[..., Any]:
-    """A kernel that takes its inputs as one sequence, called with them one by one."""
-    return lambda *arguments: kernel(arguments[:count], *arguments[count:])
-
-
-def _wide(x: Any) -> Any:
-    return x.astype(np.float32) if x.dtype.kind in "fV" and x.dtype.itemsize == 2 else x
-
-
-def _narrow(value: Any, dtype: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(np.asarray(v, dtype=d.numpy) for v, d in zip(value, dtype, strict=True))
-    return np.asarray(value, dtype=dtype)

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from mlx.ir.body import Body
 from mlx.ir.dtypes import Dtype, bfloat16, bool_, float16, float32, float64, uint32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive, broadcast_shape
+from mlx.ir.trace import placeholder
 from mlx.primitives.convolution import Window
 from mlx.primitives.elementwise import Elementwise
 from mlx.primitives.indexing import gathered_shape
@@ -311,6 +313,21 @@ def _views(x: Node, dtype: Dtype) -> bool:
     return x.dtype.size == dtype.size or (x.ndim > 0 and x.shape[-1] * x.dtype.size % dtype.size == 0)
 
 
+def _loops(inputs: Sequence[Node], body: Body, carried: int, scanned: int, length: int, reverse: bool) -> bool:
+    first = len(inputs) - carried - scanned
+    if min(first, carried, scanned, length) < 0 or len(inputs) != len(body.inputs):
+        return False
+    if body.kinds[:carried] != list(body.inputs[first : first + carried]):
+        return False
+    for number, (x, (shape, dtype)) in enumerate(zip(inputs, body.inputs, strict=True)):
+        if x.dtype is not dtype or x.shape != (shape if number < first + carried else (length, *shape)):
+            return False
+    values = [placeholder("import_function", shape, dtype) for shape, dtype in body.values]
+    for step in body.steps:
+        check_demands(step.primitive, [values[operand] for operand in step.operands], step.params)
+    return True
+
+
 _DRAWN = (float16, bfloat16, float32)
 
 # What is demanded of the inputs and parameters of every primitive that is not elementwise.
@@ -378,6 +395,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "reshape": lambda x, shape: all(extent >= 0 for extent in shape) and prod(shape) == x.size,
     "roll": lambda x, shifts, axes: len(shifts) == len(axes) and all(0 <= axis < x.ndim for axis in axes),
     "root_change": _changes_root,
+    "scan": _loops,
     "scatter": _scatters,
     "scatter_add": _scatters,
     "scatter_maximum": _scatters,

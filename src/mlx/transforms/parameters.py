@@ -9,6 +9,7 @@ A value is written as
     {"size": 3}                 in shapeless programs: an integer that is computed from the shapes of the inputs
     [...]                       a tuple
     {"Window": [...]}           a record of `RECORDS` with its fields in order
+    {"body": {...}}             a program: as a trace is written, without keywords, constants and sizes
 Nothing else is written, and reading builds nothing but these.
 """
 
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlx.ir import dtypes
+from mlx.ir.body import Body
 from mlx.ir.dtypes import Dtype
 from mlx.ir.sizes import Size
 from mlx.primitives.convolution import Window
@@ -69,6 +71,7 @@ TEXT = Kind("text", lambda value: type(value) is str)
 TEXTS = Kind("texts", _all_of(TEXT.accepts))
 DTYPE = Kind("an element type", lambda value: type(value) is Dtype)
 WINDOW = Kind("a window", _is_window)
+BODY = Kind("a program", lambda value: type(value) is Body)
 SHAPES = Kind("shapes", _all_of(_are_ints))
 DTYPES_OF = Kind("element types", _all_of(DTYPE.accepts))
 TEMPLATES = Kind("template arguments", _all_of(_is_template))
@@ -123,6 +126,7 @@ PARAMETERS: dict[str, tuple[Kind, ...]] = {
     "recurrence": (INT, BOOL),
     "reshape": (INTS,),
     "roll": (INTS, INTS),
+    "scan": (BODY, INT, INT, INT, BOOL),
     "scatter": (INTS, INT, BOOL),
     "scatter_add": (INTS, INT, BOOL),
     "scatter_maximum": (INTS, INT, BOOL),

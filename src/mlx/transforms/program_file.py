@@ -38,6 +38,7 @@ from math import prod
 from typing import Any, BinaryIO
 
 from mlx.arrays.safetensors import read_safetensors, write_safetensors
+from mlx.ir.body import Body, Step, traced_body
 from mlx.ir.dtypes import Dtype, bool_
 from mlx.ir.node import Node, OpenTransform, Shape, hooks, next_serial, record
 from mlx.ir.primitive import PRIMITIVES, SCALAR, Leaf, Primitive, scalar_node
@@ -151,7 +152,26 @@ def _encoded_node(node: Node, operands: list[int]) -> list[Any]:
     check_parameters(node.primitive.name, node.params)
     check_demands(node.primitive, node.inputs, node.params)
     dtype = [part.name for part in node.dtype] if node.primitive.many else node.dtype.name  # type: ignore[attr-defined]
-    return [node.primitive.name, operands, encoded(tuple(node.params)), encoded(node.shape), dtype]
+    return [node.primitive.name, operands, _encoded_parameters(node.params), encoded(node.shape), dtype]
+
+
+def _encoded_parameters(params: Sequence[Any]) -> list[Any]:
+    return [{"body": _encoded_body(value)} if type(value) is Body else encoded(value) for value in params]
+
+
+def _encoded_body(body: Body) -> dict[str, Any]:
+    body = body.without(PASSING)
+    return {
+        "inputs": [[encoded(shape), dtype.name] for shape, dtype in body.inputs],
+        "scalars": [[encoded(value), dtype.name] for value, dtype in body.numbers],
+        "nodes": [_encoded_step(step) for step in body.steps],
+        "outputs": list(body.outputs),
+    }
+
+
+def _encoded_step(step: Step) -> list[Any]:
+    dtype = [part.name for part in step.dtype] if step.primitive.many else step.dtype.name
+    return [step.primitive.name, list(step.operands), _encoded_parameters(step.params), encoded(step.shape), dtype]
 
 
 def _encoded_sizes(sizes: Sizes) -> dict[str, Any]:
@@ -242,7 +262,7 @@ def _decoded_node(entry: list[Any], values: list[Node], size: _SizeByNumber | No
         primitive is PROJECT or not any(operand.primitive.many for operand in inputs),
         f"an operand of {name} is not one array",
     )
-    params = decoded(parameters, size)
+    params = tuple([_decoded_parameter(value, size) for value in parameters])
     check_parameters(name, params)
     if primitive is PROJECT:
         _expect(inputs[0].primitive.many and 0 <= params[0] < len(inputs[0].shape), "nothing is there to project")
@@ -250,6 +270,28 @@ def _decoded_node(entry: list[Any], values: list[Node], size: _SizeByNumber | No
     _check_inferred(primitive, inferred, decoded(shape, size), dtype)
     _check_node(primitive, inputs, params, inferred)
     return record(primitive, inputs, params, decoded(shape, size), inferred[1])
+
+
+def _decoded_parameter(value: Any, size: _SizeByNumber | None) -> Any:
+    return _decoded_body(value["body"], size) if type(value) is dict and "body" in value else decoded(value, size)
+
+
+def _decoded_body(stored: dict[str, Any], size: _SizeByNumber | None) -> Body:
+    kinds = [(decoded(shape, size), DTYPES[dtype]) for shape, dtype in stored["inputs"]]
+    for shape, dtype in kinds:
+        _check_size(plain(shape), dtype)
+
+    def run(inputs: list[Node]) -> list[Node]:
+        values = [*inputs, *(_decoded_scalar(value, DTYPES[dtype], size) for value, dtype in stored["scalars"])]
+        for entry in stored["nodes"]:
+            values.append(_decoded_node(entry, values, size))
+        outputs = [_value(number, values) for number in stored["outputs"]]
+        _expect(not any(output.primitive.many for output in outputs), "an output is not one array")
+        return outputs
+
+    body, captured = traced_body("import_function", run, kinds)
+    _expect(not captured, "a program in it computes what does not depend on its inputs")
+    return body
 
 
 def _check_inferred(primitive: Primitive, inferred: tuple[Any, Any], shape: Any, dtype: Any) -> None:
