@@ -69,6 +69,7 @@ from mlx.nn.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, Laye
 from mlx.nn.layers.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from mlx.nn.layers.positional_encoding import ALiBi, RoPE, SinusoidalPositionalEncoding
 from mlx.nn.layers.quantized import QQLinear, QuantizedEmbedding, QuantizedLinear, quantize
+from mlx.nn.layers.recurrent import GRU, LSTM, RNN
 from mlx.nn.layers.transformer import (
     Transformer,
     TransformerDecoder,
@@ -76,6 +77,7 @@ from mlx.nn.layers.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from mlx.nn.layers.upsample import Upsample
 
 __all__ = [
     "ALiBi",
@@ -98,12 +100,14 @@ __all__ = [
     "Embedding",
     "GELU",
     "GLU",
+    "GRU",
     "GroupNorm",
     "HardShrink",
     "HardTanh",
     "Hardswish",
     "Identity",
     "InstanceNorm",
+    "LSTM",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -120,6 +124,7 @@ __all__ = [
     "QuantizedEmbedding",
     "QuantizedLinear",
     "RMSNorm",
+    "RNN",
     "ReLU",
     "ReLU2",
     "ReLU6",
@@ -141,6 +146,7 @@ __all__ = [
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "Upsample",
     "celu",
     "elu",
     "gelu",
