@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mlx.arrays import conversion, indexing, printing
+from mlx.arrays import buffers, conversion, dlpack, indexing, printing, sharing
 from mlx.arrays.habits import FOREIGN_HABITS
 from mlx.arrays.operators import (
     bitwise,
@@ -45,9 +45,9 @@ def wrap(node: Node) -> array:
 class array:
     """A multi-dimensional array of one dtype whose value is computed when it is asked for.
 
-    Values never change: `x[0] = 1` and `x += y` give `x` a new one. Views that NumPy and others get of them are
-    read-only. An operator between an array and one of NumPy's gives an array, whichever comes first, so that
-    derivatives pass through it.
+    Values never change: `x[0] = 1` and `x += y` give `x` a new one. Only what is written to memory that came from
+    `numpy.asarray(x)`, `memoryview(x)` or DLPack changes the value itself, and no derivative follows it. An operator
+    between an array and one of NumPy's gives an array, whichever comes first, so that derivatives pass through it.
 
     Args:
         val: a Python number, a (nested) list or tuple of numbers or arrays, a NumPy array, another array, or an object
@@ -219,7 +219,7 @@ class array:
         return printing.render(self._numpy(), self._node.dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return conversion.to_numpy(self._numpy(), dtype, copy)
+        return sharing.to_numpy(self, dtype, copy)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         """NumPy's functions compute with the values and return what they return: `numpy.sum(x)` is a NumPy number."""
@@ -236,13 +236,16 @@ class array:
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
-        return conversion.to_dlpack(self._numpy(), max_version, dl_device, copy)
+        return dlpack.exported(self, max_version, dl_device, copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return conversion.dlpack_device()
+        return dlpack.CPU
 
     def __buffer__(self, flags: int) -> memoryview:  # asked for by Python 3.12 and newer
-        return conversion.to_memoryview(self._numpy(), writable=bool(flags & 1))
+        return buffers.memory_of(self, flags)
+
+    def __release_buffer__(self, view: memoryview) -> None:
+        buffers.release(view)
 
     def __bytes__(self) -> bytes:
         return self._numpy().tobytes()

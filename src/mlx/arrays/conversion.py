@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from ctypes import addressof, c_char
-from math import prod
 from typing import Any
 
 import numpy as np
 
+from mlx.arrays import dlpack
+from mlx.arrays.memory import aligned_empty, copy_with_layout
 from mlx.ir.dtypes import (
     Dtype,
     bfloat16,
@@ -26,10 +26,8 @@ from mlx.ir.node import Node
 from mlx.ir.primitive import data_node
 from mlx.primitives.structure import CAST, cast
 
-ALIGNMENT = 64  # bytes; XLA takes host memory without a copy only from such an address
 SMALL = 4096  # bytes; so little is handed over by copying anyway
 LONGEST_AXIS = 2**31 - 1
-_DLPACK_CPU = 1
 
 Array = np.ndarray[Any, Any]
 
@@ -78,6 +76,14 @@ def node_from_numpy(value: Array, dtype: Dtype | None) -> Node:
         own = _dtype_of_array(value.dtype)
     dtype = dtype or own
     return data_node(converted_copy(value, dtype), dtype)
+
+
+def node_with_layout(source: Array) -> Node:
+    """The node of a copy of a NumPy array that has its strides, where the dtype stays the same."""
+    dtype = _DTYPE_OF_ARRAY.get(source.dtype) or _dtype_of_array(source.dtype)
+    if source.flags.c_contiguous or dtype.numpy != source.dtype:
+        return node_from_numpy(source, dtype)
+    return data_node(copy_with_layout(source), dtype)
 
 
 # What NumPy computes with by default is twice as wide as what programs compute with here.
@@ -130,13 +136,6 @@ def _aligned_copy(source: Array, dtype: np.dtype[Any]) -> Array:
     return copy
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Uninitialised memory for an array, at an address that XLA can use in place."""
-    memory = np.empty(prod(shape) * dtype.itemsize + ALIGNMENT, np.uint8)
-    address = addressof(c_char.from_buffer(memory.data))  # five times as fast as `memory.ctypes.data`
-    return np.ndarray(shape, dtype, memory, -address % ALIGNMENT)
-
-
 def foreign_to_numpy(value: Any) -> Array | None:
     """A NumPy view or copy of another library's array, or of an object with the buffer protocol; None if it is neither.
 
@@ -147,7 +146,7 @@ def foreign_to_numpy(value: Any) -> Array | None:
         return np.asarray(value)
     if hasattr(value, "__dlpack__"):
         try:
-            return np.from_dlpack(value)
+            return dlpack.imported(value)
         except (AttributeError, BufferError, RuntimeError, TypeError) as error:
             return _by_array_protocol(value, error)
     if isinstance(value, str):
@@ -283,9 +282,9 @@ def python_values(value: Array) -> Any:
 
 
 def with_values(tree: Any) -> Any:
-    """Nested lists, tuples and dicts with NumPy arrays in place of arrays."""
+    """Nested lists, tuples and dicts with NumPy arrays, which are copies, in place of arrays."""
     if type(getattr(tree, "_node", None)) is Node:
-        return tree.__array__()
+        return np.array(tree._numpy())
     if isinstance(tree, dict):
         return {key: with_values(child) for key, child in tree.items()}
     if type(tree) in (list, tuple):
@@ -293,55 +292,10 @@ def with_values(tree: Any) -> Any:
     return tree
 
 
-def to_numpy(value: Array, dtype: Any, copy: bool | None) -> Array:
-    """What `numpy.array(x)` and `numpy.asarray(x)` get: a copy, which may be written to, unless `copy=False`."""
-    if copy is False:
-        if dtype is not None and np.dtype(dtype) != value.dtype:
-            raise ValueError(f"[array] a {value.dtype} array cannot be seen as {np.dtype(dtype)} without a copy")
-        return read_only(value)
-    return np.array(value, dtype=dtype, copy=True)
-
-
-def read_only(value: Array) -> Array:
-    """A view that cannot be written to, since the values of arrays never change."""
-    view = value.view()
-    view.flags.writeable = False
-    return view
-
-
 def array_namespace(api_version: str | None) -> Any:
     """The module whose functions take arrays, as the array API standard asks for it."""
+    if api_version is not None and not isinstance(api_version, str):
+        raise TypeError(f"[array] api_version must be a string such as '2024.12', got {api_version!r}.")
     if api_version is not None and api_version not in ("2021.12", "2022.12", "2023.12", "2024.12"):
         raise ValueError(f"[array] array API version {api_version} is not known; 2024.12 is")
     return sys.modules["mlx.core"]
-
-
-def to_dlpack(
-    value: Array,
-    max_version: tuple[int, int] | None,
-    device: tuple[int, int] | None,
-    copy: bool | None,
-) -> Any:
-    """A DLPack capsule over the host memory of an array, or over a copy of it for consumers that might write to it."""
-    if device not in (None, (_DLPACK_CPU, 0)):
-        raise BufferError(f"[array] DLPack device {device} is not available; the data lies on the host, (1, 0)")
-    if value.dtype == bfloat16.numpy:
-        raise BufferError("[array] NumPy cannot hand bfloat16 over by DLPack; use x.astype(mx.float32)")
-    if max_version is None:  # such a consumer cannot be told that memory is read-only
-        if copy is False:
-            raise BufferError("[array] Only a consumer that knows DLPack 1.0 can share the memory of an array")
-        return value.copy().__dlpack__()
-    return (value.copy() if copy else read_only(value)).__dlpack__(max_version=max_version)
-
-
-def dlpack_device() -> tuple[int, int]:
-    return (_DLPACK_CPU, 0)
-
-
-def to_memoryview(value: Array, writable: bool) -> memoryview:
-    """The value as a read-only buffer."""
-    if writable:
-        raise BufferError("[array] The values of arrays never change: only a read-only buffer is to be had")
-    if value.dtype == bfloat16.numpy:
-        raise BufferError("[array] The buffer protocol has no code for bfloat16; use x.view(mx.uint16)")
-    return read_only(value).data

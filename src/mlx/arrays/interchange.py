@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from mlx.arrays.array import array
+from mlx.arrays import conversion
+from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, DtypeCategory, bool_, issubdtype, promote_types
 
 _KINDS = {
@@ -65,13 +66,15 @@ def asarray(a: Any, dtype: Dtype | None = None, *, copy: bool | None = None) -> 
 def from_dlpack(x: Any, /, *, copy: bool | None = None) -> array:
     """An array of the values of another library's array that speaks DLPack.
 
+    The layout is kept, so that a transposed or broadcast array is seen as one in `memoryview(result)`.
+
     Args:
         x: an object with `__dlpack__` and `__dlpack_device__`.
         copy: True and None copy; False, which forbids it, is refused, since arrays own their memory.
 
     Raises:
-        ValueError: `copy=False`, or the values cannot be read: they are not in host memory, or of a dtype that NumPy
-            does not know.
+        ValueError: `copy=False`, an axis that runs backwards in memory, or values that cannot be read: they are not in
+            host memory, or of a dtype that has no counterpart here.
         TypeError: `x` does not speak DLPack.
 
     Example:
@@ -83,7 +86,15 @@ def from_dlpack(x: Any, /, *, copy: bool | None = None) -> array:
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"[from_dlpack] Expected an object with __dlpack__, got {type(x).__name__}.")
     _refuse_sharing(copy, "from_dlpack")
-    return array(x)
+    if isinstance(x, array):
+        return array(x)
+    source = conversion.foreign_to_numpy(x)
+    assert source is not None
+    if any(stride < 0 for stride in source.strides):
+        raise ValueError(
+            f"[from_dlpack] An axis runs backwards in memory: the strides are {source.strides} bytes. Use mx.array(x)."
+        )
+    return wrap(conversion.node_with_layout(source))
 
 
 def _refuse_sharing(copy: bool | None, function: str) -> None:

@@ -212,9 +212,10 @@ class Compiled:
         value = buffer.device
         if value is None:
             on_cpu = self.device.platform == "cpu"
-            if buffer.nbytes <= self.handed_over or (on_cpu and _is_aligned(buffer.host)):
-                return buffer.host
-            value = buffer.device = xla.jax.device_put(buffer.host)
+            host = buffer.host
+            if buffer.nbytes <= self.handed_over or (on_cpu and _is_aligned(host)):
+                return host
+            value = buffer.device = xla.jax.device_put(host)
             buffer.place = self.device
             if on_cpu:  # NumPy can look at XLA's copy, so the other one need not stay
                 buffer.host = None
@@ -287,7 +288,7 @@ def _group_scalars(plan: Plan) -> list[tuple[Any, list[int], list[int]]]:
 
 def _is_aligned(host: Any) -> bool:
     """Whether XLA can use a host array where it lies."""
-    return host.__array_interface__["data"][0] % 64 == 0
+    return host.flags.c_contiguous and host.__array_interface__["data"][0] % 64 == 0
 
 
 def wait_for_all() -> None:

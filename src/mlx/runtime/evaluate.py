@@ -8,8 +8,10 @@ from typing import Any
 
 from mlx.ir.buffer import Buffer
 from mlx.ir.node import FIRST_LIMIT, Node, hooks, recorder
+from mlx.ir.primitive import SCALAR
 from mlx.ir.trace import RESULT, Call
 from mlx.ir.walk import in_recorded_order
+from mlx.primitives.shape import BROADCAST, TRANSPOSE
 from mlx.runtime import engine
 from mlx.runtime.calls import is_awaited, program_of
 from mlx.runtime.compiler import Compiled, wait_for_all
@@ -137,6 +139,8 @@ def _store(plan: Plan, values: list[Any], place: Any) -> None:
     first_open = mine.first_open_serial if mine.open_transforms else None
     for node, value in zip(plan.outputs, values, strict=True):
         if place is None:
+            if node.primitive in _VIEWS:
+                value = _view_of_operand(node, value)
             node.value = Buffer(value, None, value.nbytes)
         else:
             node.value = Buffer(None, value, node.nbytes, place)
@@ -144,6 +148,17 @@ def _store(plan: Plan, values: list[Any], place: Any) -> None:
             mine.evaluated_inside.append(node)
         else:
             node.inputs = ()
+
+
+_VIEWS = (TRANSPOSE, BROADCAST)
+
+
+def _view_of_operand(node: Node, value: Any) -> Any:
+    """The value of a transpose or broadcast as a view of its operand, where that has memory, or else `value`."""
+    (operand,) = node.inputs
+    if operand.primitive is SCALAR or operand.value is None or operand.value.host is None:
+        return value
+    return node.primitive.kernel(operand.value.numpy(), *node.params)  # type: ignore[misc]
 
 
 hooks.evaluate = evaluate

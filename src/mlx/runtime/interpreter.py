@@ -74,9 +74,14 @@ class Interpreted:
             number = self.leaf_numbers[position]
             host = values[number]
             # also in the leaf's buffer, in `values` and in the call that counts
-            if host.flags.writeable and getrefcount(host) == 4:
+            if host.flags.writeable and getrefcount(host) == 4 and _is_nobodys(host.base):
                 own.add(number)
         return own or None
+
+
+def _is_nobodys(base: Any) -> bool:
+    """Whether only one array lies in this memory: the array that the caller got it from."""
+    return base is None or (isinstance(base, np.ndarray) and base.base is None and getrefcount(base) == 3)
 
 
 def _overwritten(plan: Plan, steps: list[Any]) -> list[int]:
