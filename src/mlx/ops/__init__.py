@@ -15,6 +15,7 @@ from mlx.ops.gathered_products import *
 from mlx.ops.indexing import *
 from mlx.ops.joining import *
 from mlx.ops.logical import *
+from mlx.ops.masked_products import *
 from mlx.ops.norms import *
 from mlx.ops.padding import *
 from mlx.ops.products import *

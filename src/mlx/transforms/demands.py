@@ -219,6 +219,30 @@ def _multiplies_groups(a: Node, g: Node, index: Node, count: int) -> bool:
     )
 
 
+def _multiplies_segments(a: Node, b: Node, segments: Node) -> bool:
+    return _are_segmented(a, b, segments) and a.ndim == 2 and a.shape[1] == b.shape[0]
+
+
+def _adds_segments(g: Node, b: Node, segments: Node) -> bool:
+    return (
+        _are_segmented(g, b, segments)
+        and g.ndim == 3
+        and g.shape[2] == b.shape[1]
+        and g.shape[0] == segments.shape[0]
+    )
+
+
+def _are_segmented(x: Node, b: Node, segments: Node) -> bool:
+    return (
+        _have_one_dtype(x, b)
+        and x.dtype.is_floating
+        and b.ndim == 2
+        and _are_integers(segments)
+        and segments.ndim == 2
+        and segments.shape[1] == 2
+    )
+
+
 # ---------------------------------------------------------------------- convolution
 
 
@@ -402,6 +426,8 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "scatter_minimum": _scatters,
     "scatter_multiply": _scatters,
     "searchsorted": _searches,
+    "segmented_matmul": _multiplies_segments,
+    "segmented_product": _adds_segments,
     "select": _selects,
     "singular_values": _is_matrix,
     "slice": lambda x, starts, sizes, strides: _fit(x.shape, starts, sizes, strides),
