@@ -12,6 +12,7 @@ from mlx.ops.einsum import *
 from mlx.ops.elementwise import *
 from mlx.ops.exponential import *
 from mlx.ops.gathered_products import *
+from mlx.ops.hadamard import *
 from mlx.ops.indexing import *
 from mlx.ops.joining import *
 from mlx.ops.logical import *

@@ -22,6 +22,7 @@ from mlx.ir.primitive import Primitive, broadcast_shape
 from mlx.ir.trace import placeholder
 from mlx.primitives.convolution import Window
 from mlx.primitives.elementwise import Elementwise
+from mlx.primitives.hadamard import base_order
 from mlx.primitives.indexing import gathered_shape
 from mlx.primitives.quantization import VALUES, WORD
 
@@ -395,6 +396,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "gather": lambda inputs, axes, position, clamp: _indexes(inputs[0], inputs[1:], axes, position),
     "gathered_matmul": _multiplies_gathered,
     "grouped_product": _multiplies_groups,
+    "hadamard": lambda x, transposed: x.ndim > 0 and x.dtype.is_inexact and base_order(x.shape[-1]) is not None,
     "imag": lambda z: z.dtype.is_complex,
     "integer_power": lambda x, n: n != 0 and x.dtype.is_inexact,
     "inverse": _is_square,

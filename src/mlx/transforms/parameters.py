@@ -106,6 +106,7 @@ PARAMETERS: dict[str, tuple[Kind, ...]] = {
     "flip": (INTS,),
     "gather": (INTS, INT, BOOL),
     "grouped_product": (INT,),
+    "hadamard": (BOOL,),
     "integer_power": (INT,),
     "logcumsumexp": (INT, BOOL),
     "logsumexp": (INTS, BOOL),
