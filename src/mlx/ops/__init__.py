@@ -11,6 +11,7 @@ from mlx.ops.diagonals import *
 from mlx.ops.einsum import *
 from mlx.ops.elementwise import *
 from mlx.ops.exponential import *
+from mlx.ops.fp8 import *
 from mlx.ops.gathered_products import *
 from mlx.ops.hadamard import *
 from mlx.ops.indexing import *

@@ -219,8 +219,8 @@ _ENCODE = {E2M1: _encode_e2m1, E4M3: _encode_e4m3, E8M0: _encode_e8m0}
 def _refuse_codes(*arguments: Any) -> NoReturn:
     """Codes computed from numbers get a zero gradient; only integers that are differentiated come here."""
     raise ValueError(
-        "[dequantize] Scales that are codes of a small floating-point format have no derivative: wrap them in "
-        "mx.stop_gradient, do not differentiate them, or quantize in the affine mode."
+        "[dequantize, from_fp8] Codes of a small floating-point format have no derivative: wrap them in "
+        "mx.stop_gradient or do not differentiate them; the affine mode of mx.quantize has scales that can be."
     )
 
 
