@@ -31,6 +31,7 @@ from mlx.ops.shape import *
 from mlx.ops.slices import *
 from mlx.ops.sorting import *
 from mlx.ops.trigonometric import *
+from mlx.ops.unique import *
 from mlx.ops.views import *
 from mlx.ops.windows import *
 
