@@ -120,10 +120,26 @@ def test_print_options() -> None:
     assert mx.PrintOptions(3).precision == 3
 
 
-@pytest.mark.parametrize("precision", ["2", 2.5, None])
+@pytest.mark.parametrize("precision", ["2", 2.5, None, 2**31])
 def test_precision_must_be_an_int(precision: Any) -> None:
-    with pytest.raises(TypeError, match=r"\[set_printoptions\] precision must be an int"):
-        mx.set_printoptions(precision)
+    for function in (mx.set_printoptions, mx.printoptions, mx.PrintOptions):
+        with pytest.raises(TypeError, match=rf"\[{function.__name__}\] precision must be an int"):
+            function(precision)
+
+
+def test_all_dimensions_leave_out_their_middle() -> None:
+    row = "[0, 0, 0, ..., 0, 0, 0]"
+    matrix = f"[{row}]"
+    blocks = [matrix, matrix, matrix, "...", matrix, matrix, matrix]
+    assert repr(mx.zeros((7, 1, 7), mx.int16)) == "array([" + ",\n       ".join(blocks) + "], dtype=int16)"
+    assert repr(mx.zeros((1, 7))) == f"array([{row}], dtype=float32)"
+    assert repr(mx.zeros((2, 1, 0))) == "array([[[]],\n       [[]]], dtype=float32)"
+
+
+def test_parts_of_complex_numbers_that_are_not_finite() -> None:
+    nan, inf = float("nan"), float("inf")
+    x = mx.array([complex(nan, 1), complex(inf, -inf), complex(1, nan), complex(-0.0, -0.0)])
+    assert repr(x) == "array([nan+1j, inf-infj, 1+nanj, -0+-0j], dtype=complex64)"
 
 
 def test_format() -> None:

@@ -124,15 +124,23 @@ def result_type(*arrays_and_dtypes: array | Dtype) -> Dtype:
 def can_cast(from_: array | Dtype, to: Dtype) -> bool:
     """Whether an operation between `from_` and `to` has the dtype `to`.
 
+    Args:
+        from_: an array or a dtype.
+        to: a dtype.
+
     Raises:
         ValueError: `from_` is neither an array nor a dtype.
+        TypeError: `to` is no dtype.
 
     Example:
         >>> import mlx.core as mx
         >>> mx.can_cast(mx.int32, mx.float16), mx.can_cast(mx.uint8, mx.int8)
         (True, False)
     """
-    return promote_types(_dtype_of(from_, "can_cast"), to) is to
+    source = _dtype_of(from_, "can_cast")
+    if not isinstance(to, Dtype):
+        raise TypeError(f"[can_cast] Expected a dtype such as mx.float32 for `to`, got {to!r}.")
+    return promote_types(source, to) is to
 
 
 def isdtype(dtype: Dtype, kind: Dtype | str | tuple[Dtype | str, ...]) -> bool:
@@ -144,7 +152,7 @@ def isdtype(dtype: Dtype, kind: Dtype | str | tuple[Dtype | str, ...]) -> bool:
             "numeric", or a tuple of these.
 
     Raises:
-        TypeError: `dtype` is no dtype.
+        TypeError: `dtype` is no dtype, or `kind` is None.
         ValueError: an unknown kind.
 
     Example:
@@ -154,12 +162,16 @@ def isdtype(dtype: Dtype, kind: Dtype | str | tuple[Dtype | str, ...]) -> bool:
     """
     if not isinstance(dtype, Dtype):
         raise TypeError(f"[isdtype] Expected a dtype such as mx.float32, got {type(dtype).__name__}.")
-    if isinstance(kind, tuple):
-        return any(isdtype(dtype, one) for one in kind)
+    return any(_is_of_kind(dtype, one) for one in (kind if isinstance(kind, tuple) else (kind,)))
+
+
+def _is_of_kind(dtype: Dtype, kind: Any) -> bool:
     if isinstance(kind, Dtype):
         return dtype is kind
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise ValueError(f"[isdtype] Unknown kind of dtypes {kind!r}. Known are {', '.join(_KINDS)}.")
+        raise (TypeError if kind is None else ValueError)(
+            f"[isdtype] Unknown kind of dtypes {kind!r}. Known are {', '.join(_KINDS)}."
+        )
     return _KINDS[kind](dtype)
 
 

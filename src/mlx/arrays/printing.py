@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from operator import index
 from typing import Any
 
@@ -19,21 +19,40 @@ __all__ = [
 ]
 
 EDGE = 3  # entries shown at each end of an axis that is longer than twice that
+_LARGEST = 2**31 - 1
 SHORTEST = -1  # the precision that stands for up to six significant digits, as few as say the number
 
 
 class PrintOptions:
     """How arrays print.
 
-    `precision` is the number of digits after the point of floating values; -1 prints up to six significant digits and
-    no trailing zeros.
+    Args:
+        precision: digits after the point of floating values; -1 prints up to six significant digits and no trailing
+            zeros.
+
+    Raises:
+        TypeError: `precision` is no int of 32 bits.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.PrintOptions(precision=3).precision
+        3
     """
 
     def __init__(self, precision: int = SHORTEST) -> None:
-        self.precision = index(precision)
+        self.precision = _checked(precision, "PrintOptions")
 
     def __repr__(self) -> str:
         return f"PrintOptions(precision={self.precision})"
+
+
+def _checked(precision: Any, function: str) -> int:
+    try:
+        if -_LARGEST <= (digits := index(precision)) <= _LARGEST:
+            return digits
+    except TypeError:
+        pass
+    raise TypeError(f"[{function}] precision must be an int of 32 bits, got {precision!r}.")
 
 
 _options = PrintOptions()
@@ -57,7 +76,7 @@ def set_printoptions(precision: int = SHORTEST) -> None:
         precision: digits after the point of floating values; -1 prints up to six significant ones.
 
     Raises:
-        TypeError: `precision` is no int.
+        TypeError: `precision` is no int of 32 bits.
 
     Example:
         >>> import mlx.core as mx
@@ -68,21 +87,17 @@ def set_printoptions(precision: int = SHORTEST) -> None:
         >>> mx.array(1 / 3)
         array(0.333333, dtype=float32)
     """
-    try:
-        _options.precision = index(precision)
-    except TypeError:
-        raise TypeError(f"[set_printoptions] precision must be an int, got {precision!r}") from None
+    _options.precision = _checked(precision, "set_printoptions")
 
 
-@contextmanager
-def printoptions(precision: int = SHORTEST) -> Iterator[PrintOptions]:
+def printoptions(precision: int = SHORTEST) -> AbstractContextManager[PrintOptions]:
     """Print with other options inside a `with` block.
 
     Args:
         precision: digits after the point of floating values; -1 prints up to six significant ones.
 
     Raises:
-        TypeError: `precision` is no int.
+        TypeError: `precision` is no int of 32 bits.
 
     Example:
         >>> import mlx.core as mx
@@ -90,8 +105,13 @@ def printoptions(precision: int = SHORTEST) -> Iterator[PrintOptions]:
         ...     print(mx.array([1 / 3, 2]))
         array([0.333, 2.000], dtype=float32)
     """
+    return _printing_with(_checked(precision, "printoptions"))
+
+
+@contextmanager
+def _printing_with(precision: int) -> Iterator[PrintOptions]:
     before = _options.precision
-    set_printoptions(precision)
+    _options.precision = precision
     try:
         yield get_printoptions()
     finally:

@@ -34,14 +34,14 @@ __all__ = [
 class DtypeCategory(enum.Enum):
     """The groups of dtypes that `issubdtype` tells apart, from `generic` (all) downwards."""
 
-    complexfloating = "complexfloating"
-    floating = "floating"
-    inexact = "inexact"
-    signedinteger = "signedinteger"
-    unsignedinteger = "unsignedinteger"
-    integer = "integer"
-    number = "number"
-    generic = "generic"
+    complexfloating = 0
+    floating = 1
+    inexact = 2
+    signedinteger = 3
+    unsignedinteger = 4
+    integer = 5
+    number = 6
+    generic = 7
 
     def __repr__(self) -> str:
         return f"DtypeCategory.{self.name}"
@@ -78,21 +78,36 @@ class Dtype:
     name: str
     numpy: np.dtype[Any]
     size: int
+    category: DtypeCategory
+    is_complex: bool
+    is_floating: bool
+    is_inexact: bool
+    is_integer: bool
+    is_half: bool
+    scalar_limits: tuple[int, int] | None
 
     def __init__(self, name: str, numpy_dtype: Any, category: DtypeCategory) -> None:
-        self.name = name
-        self.numpy = np.dtype(numpy_dtype)
-        self.size = self.numpy.itemsize
-        self.category = category
-        self.is_complex = category is DtypeCategory.complexfloating
-        self.is_floating = category is DtypeCategory.floating
-        self.is_inexact = self.is_complex or self.is_floating
-        self.is_integer = category in (DtypeCategory.signedinteger, DtypeCategory.unsignedinteger)
-        self.is_half = self.is_floating and self.size == 2
-        self.scalar_limits = None
-        if self.is_integer:
-            limits = np.iinfo(self.numpy)
-            self.scalar_limits = (int(limits.min), int(limits.max))
+        numpy = np.dtype(numpy_dtype)
+        is_complex = category is DtypeCategory.complexfloating
+        is_floating = category is DtypeCategory.floating
+        is_integer = category in (DtypeCategory.signedinteger, DtypeCategory.unsignedinteger)
+        facts = {
+            "name": name,
+            "numpy": numpy,
+            "size": numpy.itemsize,
+            "category": category,
+            "is_complex": is_complex,
+            "is_floating": is_floating,
+            "is_inexact": is_complex or is_floating,
+            "is_integer": is_integer,
+            "is_half": is_floating and numpy.itemsize == 2,
+            "scalar_limits": (int(np.iinfo(numpy).min), int(np.iinfo(numpy).max)) if is_integer else None,
+        }
+        for fact, value in facts.items():
+            object.__setattr__(self, fact, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"[Dtype] {self!r} is the one object of its kind, and cannot be changed.")
 
     def __repr__(self) -> str:
         return f"mlx.core.{self.name}"
@@ -214,6 +229,14 @@ def default_dtype_of(scalar: complex) -> Dtype:
 def issubdtype(arg1: Dtype | DtypeCategory, arg2: Dtype | DtypeCategory) -> bool:
     """Whether `arg1` is `arg2` or lies below it in the tree of dtypes and categories.
 
+    Args:
+        arg1: a dtype or a category of dtypes.
+        arg2: likewise.
+
+    Raises:
+        ValueError: an argument is neither.
+        TypeError: an argument is None.
+
     Example:
         >>> import mlx.core as mx
         >>> mx.issubdtype(mx.float32, mx.floating), mx.issubdtype(mx.int8, mx.inexact)
@@ -221,7 +244,9 @@ def issubdtype(arg1: Dtype | DtypeCategory, arg2: Dtype | DtypeCategory) -> bool
     """
     for argument in (arg1, arg2):
         if not isinstance(argument, Dtype | DtypeCategory):
-            raise TypeError(f"[issubdtype] expected a Dtype or DtypeCategory, got {type(argument).__name__}")
+            raise (TypeError if argument is None else ValueError)(
+                f"[issubdtype] Expected a dtype such as mx.float32 or a category such as mx.floating, got {argument!r}."
+            )
     if isinstance(arg2, Dtype):
         return arg1 is arg2
     category = arg1.category if isinstance(arg1, Dtype) else arg1
@@ -235,10 +260,14 @@ def issubdtype(arg1: Dtype | DtypeCategory, arg2: Dtype | DtypeCategory) -> bool
 class finfo:
     """Limits of a floating dtype: `dtype`, `bits`, `min`, `max`, `eps`, `smallest_normal`.
 
-    Those of a complex dtype are those of its parts.
+    `eps` is the distance from 1 to the next larger number. The limits of a complex dtype are those of its parts.
+
+    Args:
+        dtype: a floating or complex dtype.
 
     Raises:
         ValueError: `dtype` is neither floating nor complex.
+        TypeError: `dtype` is no Dtype.
 
     Example:
         >>> import mlx.core as mx
@@ -249,8 +278,9 @@ class finfo:
     """
 
     def __init__(self, dtype: Dtype) -> None:
-        if not isinstance(dtype, Dtype) or not dtype.is_inexact:
-            raise ValueError(f"[finfo] dtype must be floating or complex, got {dtype}")
+        _check_dtype(dtype, "finfo")
+        if not dtype.is_inexact:
+            raise ValueError(f"[finfo] dtype must be floating or complex, got {dtype}; mx.iinfo takes integer dtypes.")
         self.dtype = float32 if dtype.is_complex else dtype
         info = ml_dtypes.finfo(self.dtype.numpy)
         self.bits = int(info.bits)
@@ -264,10 +294,14 @@ class finfo:
 
 
 class iinfo:
-    """Limits of an integer dtype: `dtype`, `min`, `max`.
+    """Limits of an integer dtype: `dtype`, `bits`, `min`, `max`.
+
+    Args:
+        dtype: an integer dtype.
 
     Raises:
         ValueError: `dtype` is no integer dtype.
+        TypeError: `dtype` is no Dtype.
 
     Example:
         >>> import mlx.core as mx
@@ -276,10 +310,17 @@ class iinfo:
     """
 
     def __init__(self, dtype: Dtype) -> None:
-        if not isinstance(dtype, Dtype) or dtype.scalar_limits is None:
-            raise ValueError(f"[iinfo] dtype must be an integer dtype, got {dtype}")
+        _check_dtype(dtype, "iinfo")
+        if dtype.scalar_limits is None:
+            raise ValueError(f"[iinfo] dtype must be an integer dtype, got {dtype}; mx.finfo takes floating dtypes.")
         self.dtype = dtype
+        self.bits = 8 * dtype.size
         self.min, self.max = dtype.scalar_limits
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype.name})"
+
+
+def _check_dtype(dtype: Any, function: str) -> None:
+    if not isinstance(dtype, Dtype):
+        raise TypeError(f"[{function}] Expected a dtype such as mx.float32, got {dtype!r}.")
