@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, overload
 
 import mlx.core as mx
+from mlx.nn.layers.functional import call_with
 from mlx.nn.layers.matching import match_modules, match_parameters, nearest
 from mlx.utils import tree_flatten, tree_map_with_path
 
@@ -149,6 +150,16 @@ class Module(dict):
         """Return the tree of all parameters that are not frozen."""
         return self.filter_and_map(self.trainable_parameter_filter)
 
+    def frozen_parameters(self) -> dict[str, Any]:
+        """Return the tree of all parameters that are frozen, which :meth:`trainable_parameters` leaves out."""
+
+        def is_frozen(module: Module, key: str, value: Any) -> bool:
+            if not isinstance(value, mx.array):
+                return self.valid_parameter_filter(module, key, value)
+            return not key.startswith("_") and any(_is_inside(key, name) for name in module._no_grad)
+
+        return self.filter_and_map(is_frozen)
+
     def children(self) -> dict[str, Any]:
         """Return the tree of the modules directly inside this one."""
         return self.filter_and_map(self.valid_child_filter, is_leaf_fn=_is_module_entry)
@@ -219,20 +230,42 @@ class Module(dict):
         return self
 
     @overload
-    def apply(self, map_fn: dict[str, Any], /, *args: Any, **kwargs: Any) -> Any: ...
+    def apply(
+        self,
+        map_fn: dict[str, Any],
+        /,
+        *args: Any,
+        method: str | Callable[..., Any] | None = None,
+        state: dict[str, Any] | None = None,
+        key: mx.array | None = None,
+        **kwargs: Any,
+    ) -> Any: ...
 
     @overload
     def apply(self, map_fn: Callable[[mx.array], mx.array], filter_fn: ModuleFilter | None = None) -> Self: ...
 
-    def apply(self, map_fn: Any, *args: Any, **kwargs: Any) -> Any:
+    def apply(
+        self,
+        map_fn: Any,
+        *args: Any,
+        method: str | Callable[..., Any] | None = None,
+        state: dict[str, Any] | None = None,
+        key: mx.array | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Call the module with other parameters, or replace parameters by a function of them.
 
-        ``module.apply(params, *args, **kwargs)`` is ``module(*args, **kwargs)`` as it were if ``params``
-        were its parameters, which makes a function of the parameters that value_and_grad can differentiate.
-        Parameters that ``params`` lacks are the module's own. Afterwards, also after an exception, the
-        module's own arrays are back in their places. What the call itself stores elsewhere in the module
-        stays: the running statistics of :class:`BatchNorm` are updated if ``params`` are the trainable
-        parameters, which do not include them.
+        ``module.apply(params, *args, **kwargs)`` is ``module(*args, **kwargs)`` as it were if ``params`` were its
+        parameters, which makes a function of the parameters that can be differentiated, mapped and compiled.
+        Parameters that ``params`` lacks are the module's own. Afterwards, also after an exception, the module's own
+        arrays are back in their places.
+
+        Some layers do more than compute. With ``state`` and ``key`` the call is a pure function of what it is given:
+
+        - :class:`BatchNorm` updates its running statistics, which are frozen parameters. With ``state`` the result is
+          a pair ``(output, new_state)`` and the module stays as it was. Without, what a call assigns to the module
+          stays there, as far as it is not among ``params``.
+        - :class:`Dropout` draws random numbers. With ``key`` they come from it; without, from the global state.
 
         ``module.apply(map_fn, filter_fn)`` replaces every parameter by ``map_fn(parameter)`` and returns the
         module; ``filter_fn`` selects the parameters, by default all.
@@ -241,13 +274,18 @@ class Module(dict):
             map_fn: Tree of arrays as :meth:`parameters` returns it, or part of one; or a function from array
                 to array.
             *args: The arguments of the call, or ``filter_fn``.
+            method: Name of the method to call instead of the module itself, or a function that is called with the
+                module before ``args``.
+            state: Tree of those parameters that the call may update, for example :meth:`frozen_parameters`.
+            key: Random key, of shape (2,).
             **kwargs: The keyword arguments of the call, or ``filter_fn``.
 
         Returns:
-            The result of the call, or the module.
+            The result of the call, with ``state`` a pair of it and the new state; or the module.
 
         Raises:
-            ValueError: If the tree has a name that the module does not have, or something that is no array.
+            ValueError: If a tree has a name that the module does not have, or something that is no array; if with
+                ``state`` the call assigns an array that is not in it.
             TypeError: If the first argument is neither a dictionary nor a function.
 
         Example:
@@ -260,26 +298,20 @@ class Module(dict):
             array([[10, 20]], dtype=float32)
             >>> layer.apply(lambda array: array.astype(mx.float16)).weight.dtype
             mlx.core.float16
+            >>> norm = nn.BatchNorm(1)
+            >>> params, state = norm.trainable_parameters(), norm.frozen_parameters()
+            >>> y, state = norm.apply(params, mx.array([[1.0], [3.0]]), state=state)
+            >>> state["running_mean"].item(), norm.running_mean.item()
+            (0.2..., 0.0)
         """
         if isinstance(map_fn, dict):
-            return self._call_with(map_fn, args, kwargs)
+            return call_with(self, map_fn, args, kwargs, method, state, key)
         if callable(map_fn):
             return self._map_parameters(map_fn, *args, **kwargs)
         raise TypeError(
             "[Module.apply] The first argument must be a tree of arrays (a dict, as module.parameters() "
             f"returns it) or a function from array to array, got {type(map_fn).__name__}."
         )
-
-    def _call_with(self, parameters: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        matches = match_parameters(self, parameters, "Module.apply")
-        own = [container[key] for container, key, _ in matches]
-        try:
-            for container, key, array in matches:
-                container[key] = array
-            return self(*args, **kwargs)
-        finally:
-            for (container, key, _), array in zip(matches, own, strict=True):
-                container[key] = array
 
     def _map_parameters(self, map_fn: Callable[..., Any], filter_fn: ModuleFilter | None = None) -> Self:
         selected = filter_fn if filter_fn is not None else Module.valid_parameter_filter
@@ -506,6 +538,10 @@ class Module(dict):
             _check_weights(pairs, tree_flatten(own, destination={}))
         given = {path: array for path, array in pairs if isinstance(array, mx.array)}
         return self.update(tree_map_with_path(lambda path, array: given.get(path, array), own))
+
+
+def _is_inside(path: str, name: str) -> bool:
+    return path == name or path.startswith(f"{name}.")
 
 
 def _identity(value: Any) -> Any:

@@ -1,0 +1,217 @@
+"""`Module.apply` as a pure function: under every transform, with methods, with state, with a random key."""
+
+import numpy as np
+import pytest
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten, tree_map
+
+
+class Net(nn.Module):
+    """Batch normalisation and dropout between linear maps, one of them in a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.parts = [nn.BatchNorm(4), nn.Dropout(0.5)]
+        self.last = nn.Linear(4, 2)
+
+    def __call__(self, x):
+        return self.last(self.hidden(x))
+
+    def hidden(self, x, scale=1.0):
+        x = self.first(x)
+        for part in self.parts:
+            x = part(x)
+        return scale * x
+
+
+class Affine(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = mx.array(2.0)
+
+    def __call__(self, x):
+        return self.scale * x
+
+    def shifted(self, x, shift):
+        return self.scale * x + shift
+
+
+def contents(module):
+    return {path: id(array) for path, array in tree_flatten(module)}
+
+
+X = mx.random.normal((6, 3), key=mx.random.key(1))
+
+
+@pytest.fixture
+def net():
+    mx.random.seed(0)
+    return Net()
+
+
+def test_frozen_parameters_are_what_trainable_parameters_leave_out(net):
+    assert tree_flatten(net.frozen_parameters(), destination={}).keys() == {
+        "parts.0.running_mean",
+        "parts.0.running_var",
+    }
+    net.first.freeze(keys="bias")
+    trainable = tree_flatten(net.trainable_parameters(), destination={})
+    frozen = tree_flatten(net.frozen_parameters(), destination={})
+    assert "first.bias" in frozen
+    assert not trainable.keys() & frozen.keys()
+    assert trainable.keys() | frozen.keys() == tree_flatten(net.parameters(), destination={}).keys()
+    net.freeze()
+    assert tree_flatten(net.frozen_parameters()) == tree_flatten(net.parameters())
+    module = nn.Module()
+    module.table = {"a": mx.array(1.0), "b": [mx.array(2.0)]}
+    module.freeze(keys="table")
+    assert sorted(path for path, _ in tree_flatten(module.frozen_parameters())) == ["table.a", "table.b.0"]
+
+
+def test_state_is_returned_and_the_module_stays(net):
+    params, state = net.trainable_parameters(), net.frozen_parameters()
+    before = contents(net)
+    y, new = net.apply(params, X, state=state, key=mx.random.key(0))
+    assert contents(net) == before
+    assert y.shape == (6, 2)
+    hidden = np.array(net.first(X))
+    np.testing.assert_allclose(new["parts"][0]["running_mean"], 0.1 * hidden.mean(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(new["parts"][0]["running_var"], 0.9 + 0.1 * hidden.var(0, ddof=1), rtol=1e-4)
+    assert state["parts"][0]["running_mean"].tolist() == [0, 0, 0, 0]
+    _, newer = net.apply(params, X, state=new, key=mx.random.key(0))
+    np.testing.assert_allclose(newer["parts"][0]["running_mean"], 0.19 * hidden.mean(0), rtol=1e-4, atol=1e-6)
+
+
+def test_the_key_decides_and_the_global_state_stays(net):
+    params, state = net.trainable_parameters(), net.frozen_parameters()
+    mx.random.seed(5)
+    expected = mx.random.uniform().item()
+    mx.random.seed(5)
+    first, _ = net.apply(params, X, state=state, key=mx.random.key(0))
+    again, _ = net.apply(params, X, state=state, key=mx.random.key(0))
+    other, _ = net.apply(params, X, state=state, key=mx.random.key(1))
+    assert mx.array_equal(first, again)
+    assert not mx.array_equal(first, other)
+    assert mx.random.uniform().item() == expected
+
+
+def test_it_is_the_same_compiled_and_checkpointed(net):
+    def pure(params, state, key, x):
+        return net.apply(params, x, state=state, key=key)
+
+    arguments = (net.trainable_parameters(), net.frozen_parameters(), mx.random.key(3), X)
+    y, state = pure(*arguments)
+    for transformed in (mx.compile(pure), mx.checkpoint(pure), mx.compile(pure, shapeless=True)):
+        for _ in range(2):
+            mine, new = transformed(*arguments)
+            np.testing.assert_allclose(mine, y, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(new["parts"][0]["running_var"], state["parts"][0]["running_var"], rtol=1e-5)
+
+
+def test_gradients_and_tangents_agree(net):
+    params, state, key = net.trainable_parameters(), net.frozen_parameters(), mx.random.key(3)
+
+    def loss(params):
+        y, new = net.apply(params, X, state=state, key=key)
+        return y.square().sum(), new
+
+    before = contents(net)
+    gradient = mx.value_and_grad(loss)(params)[1]
+    assert contents(net) == before
+    direction = tree_map(lambda p: mx.cos(mx.arange(p.size)).reshape(p.shape), params)
+    (_, _), push = mx.linearize(loss)(params)
+    product, of_state = push(direction)
+    expected = sum(
+        (g * d).sum() for (_, g), (_, d) in zip(tree_flatten(gradient), tree_flatten(direction), strict=True)
+    )
+    np.testing.assert_allclose(product, expected, rtol=1e-4)
+    assert abs(of_state["parts"][0]["running_mean"]).sum().item() > 0
+    checkpointed = mx.value_and_grad(mx.checkpoint(loss))(params)[1]
+    np.testing.assert_allclose(checkpointed["first"]["weight"], gradient["first"]["weight"], rtol=1e-5, atol=1e-6)
+
+
+def test_an_ensemble_is_a_vmap(net):
+    members = [Net() for _ in range(3)]
+    stack = lambda *arrays: mx.stack(arrays)  # noqa: E731
+    params = tree_map(stack, *(m.trainable_parameters() for m in members))
+    state = tree_map(stack, *(m.frozen_parameters() for m in members))
+    keys = mx.random.split(mx.random.key(0), 3)
+
+    def one(params, state, key):
+        return net.apply(params, X, state=state, key=key)
+
+    before = contents(net)
+    ys, states = mx.vmap(one)(params, state, keys)
+    assert contents(net) == before
+    for i, member in enumerate(members):
+        y, new = member.apply({}, X, state=member.frozen_parameters(), key=keys[i])
+        np.testing.assert_allclose(ys[i], y, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(states["parts"][0]["running_mean"][i], new["parts"][0]["running_mean"], rtol=1e-4)
+
+
+def test_methods_by_name_and_as_functions():
+    module = Affine()
+    params = {"scale": mx.array(3.0)}
+    assert module.apply(params, mx.array(2.0), mx.array(1.0), method="shifted").item() == 7.0
+    assert module.apply(params, mx.array(2.0), method=Affine.shifted, shift=mx.array(0.5)).item() == 6.5
+    assert module.apply(params, mx.array(2.0), method=lambda m, x: m(m(x))).item() == 18.0
+    assert module.scale.item() == 2.0
+    with pytest.raises(AttributeError, match="shfited"):
+        module.apply(params, method="shfited")
+    with pytest.raises(TypeError, match="method must be the name of a method or a function"):
+        module.apply(params, method=3)
+
+
+def test_an_exception_changes_nothing(net):
+    before = contents(net)
+    for mode in ({}, {"state": net.frozen_parameters()}, {"key": mx.random.key(0)}):
+        mx.random.seed(1)
+        expected = mx.random.uniform().item()
+        mx.random.seed(1)
+        with pytest.raises(ValueError, match=r"matmul|addmm"):
+            net.apply(net.trainable_parameters(), mx.ones((6, 7)), **mode)
+        assert contents(net) == before
+        assert mx.random.uniform().item() == expected
+
+
+def test_what_would_be_lost_is_refused(net):
+    before = contents(net)
+    with pytest.raises(ValueError, match=r"assigns 'parts\.0\.running_mean', which is not in state; pass state=module"):
+        net.apply(net.trainable_parameters(), X, state={})
+    with pytest.raises(ValueError, match=r"assigns 'parts\.0\.running_mean', which is not in state"):
+        net.apply(net.parameters(), X, state={})
+    with pytest.raises(ValueError, match=r"'parts\.0\.running_mean' is in params and in state"):
+        net.apply(net.parameters(), X, state=net.frozen_parameters())
+    assert contents(net) == before
+    net.eval()
+    y, state = net.apply(net.parameters(), X, state={})
+    assert state == {}
+    np.testing.assert_allclose(y, net(X), rtol=1e-5)
+
+
+def test_shared_modules_are_no_conflict():
+    layer = nn.Linear(2, 2)
+    twice = nn.Sequential(layer, nn.BatchNorm(2), layer)
+    params, state = twice.trainable_parameters(), twice.frozen_parameters()
+    y, _ = twice.apply(params, mx.ones((3, 2)), state=state)
+    assert y.shape == (3, 2)
+
+
+def test_options_are_not_mistaken_for_arguments():
+    class Stateful(nn.Module):
+        def __call__(self, x, state=None):
+            return x if state is None else x + state
+
+    module = Stateful()
+    assert module.apply({}, mx.array(1.0), mx.array(2.0)).item() == 3.0
+    with pytest.raises(TypeError, match="state is an option of apply and also an argument of what it calls"):
+        module.apply({}, mx.array(1.0), state={})
+
+
+def test_a_key_is_a_key(net):
+    for key, what in ((7, "int"), (mx.array([1, 2, 3]), r"shape \(3,\)"), (mx.array([1.0, 2.0]), "float32")):
+        with pytest.raises(ValueError, match=r"\[Module\.apply\] key must be a key such as .*" + what):
+            net.apply({}, X, key=key)
