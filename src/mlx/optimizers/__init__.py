@@ -13,6 +13,7 @@ from .clipping import clip_grad_norm
 from .lion import Lion
 from .multi import MultiOptimizer
 from .muon import Muon
+from .nonfinite import SkipNonFinite
 from .schedulers import cosine_decay, exponential_decay, join_schedules, linear_schedule, step_decay
 from .sgd import SGD
 
@@ -29,6 +30,7 @@ __all__ = [
     "Lion",
     "Adafactor",
     "Muon",
+    "SkipNonFinite",
     "exponential_decay",
     "step_decay",
     "cosine_decay",

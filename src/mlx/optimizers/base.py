@@ -1,11 +1,12 @@
 """What all optimizers share: state, step count, schedules, and updates of whole parameter trees."""
 
+import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import mlx.core as mx
 
-from .state_tree import StateLog, TreeUpdate, check_arrays, completed_state, with_untouched
+from .state_tree import StateLog, TreeUpdate, check_arrays, completed_state, copied, with_untouched
 
 if TYPE_CHECKING:
     from mlx.nn import Module
@@ -58,22 +59,30 @@ class Optimizer:
     @overload
     def update(self, model: Tree, gradients: Any) -> Tree: ...
 
-    def update(self, model: Any, gradients: Any) -> Any:
+    @overload
+    def update(self, model: Tree, gradients: Any, state: dict) -> tuple[Tree, dict]: ...
+
+    def update(self, model: Any, gradients: Any, state: dict | None = None) -> Any:
         """Apply gradients to a module in place, or to a tree of arrays without changing it.
+
+        With ``state`` it is a pure function: the optimizer's own state is neither read nor changed, and the new one is
+        returned. It can be compiled, and mapped over trees whose arrays are stacked.
 
         Args:
             model: an ``nn.Module``, or a tree (dicts, lists, tuples) of arrays.
             gradients: a tree of arrays of the structure and shapes of the parameters, from which frozen
                 parameters are left out.
+            state: what :meth:`init` or an earlier call with a state returned.
 
         Returns:
             ``None`` for a module. For a tree, a new tree of its structure, in which parameters without a
-            gradient are the same arrays as before; neither tree is changed.
+            gradient are the same arrays as before; neither tree is changed. With ``state``, a pair of the new tree
+            and the new state.
 
         Raises:
             ValueError: a gradient has no parameter, or another shape than it has. The parameters and the
                 optimizer's state are then what they were before.
-            TypeError: a leaf of ``gradients`` is not an array.
+            TypeError: a leaf of ``gradients`` is not an array; a module is given with a state.
 
         Example:
             >>> import mlx.core as mx
@@ -81,21 +90,52 @@ class Optimizer:
             >>> params = {"w": mx.array([1.0, 2.0]), "b": mx.array(0.5)}
             >>> SGD(0.1).update(params, {"w": mx.array([1.0, -1.0])})
             {'w': array([0.9, 2.1], dtype=float32), 'b': array(0.5, dtype=float32)}
+            >>> opt = SGD(0.1)
+            >>> params, state = opt.update(params, {"b": mx.array(1.0)}, opt.init(params))
+            >>> state["step"].item(), opt.step.item()
+            (1, 0)
         """
+        if state is not None:
+            return self._updated_purely(model, gradients, state)
         updated = self.apply_gradients(gradients, model)
         if _is_module(model):
             model.update(updated)
             return None
         return with_untouched(updated, model)
 
-    def init(self, parameters: Any) -> None:
+    def _updated_purely(self, parameters: Any, gradients: Any, state: dict) -> tuple[Any, dict]:
+        if _is_module(parameters):
+            raise TypeError(
+                f"[{type(self).__name__}.update] A module is updated in place, which does not go with state; pass a "
+                "tree: model.trainable_parameters()."
+            )
+        on_state = self._on(state)
+        updated = on_state.apply_gradients(gradients, parameters)
+        return with_untouched(updated, parameters), on_state.state
+
+    def _on(self, state: dict) -> Self:
+        """This optimizer, with a copy of another state."""
+        if not isinstance(state, dict) or "step" not in state:
+            raise ValueError(
+                f"[{type(self).__name__}.update] state must be what init or update returned, a dict with 'step' in it."
+            )
+        other = copy.copy(self)
+        other._state = copied(state)
+        other._initialized = True
+        return other
+
+    def init(self, parameters: Any) -> dict:
         """Create the state of every parameter that has none yet.
 
         Calling it is optional: an update initialises what it finds uninitialised. It is of use where the
-        state must be complete beforehand, for example to compile a step.
+        state must be complete beforehand, for example to compile a step, and where it is kept outside of the
+        optimizer, see :meth:`update`.
 
         Args:
             parameters: a tree of arrays.
+
+        Returns:
+            The state as a tree in containers of its own, which later updates do not change.
 
         Raises:
             ValueError: a parameter at the root has the name of an entry of the optimizer's own state.
@@ -105,8 +145,8 @@ class Optimizer:
             >>> import mlx.core as mx
             >>> from mlx.optimizers import Adam
             >>> optimizer = Adam(1e-3)
-            >>> optimizer.init({"w": mx.zeros((2,))})
-            >>> list(optimizer.state), list(optimizer.state["w"])
+            >>> state = optimizer.init({"w": mx.zeros((2,))})
+            >>> list(state), list(state["w"])
             (['step', 'learning_rate', 'w'], ['m', 'v'])
         """
         name = type(self).__name__
@@ -123,6 +163,7 @@ class Optimizer:
         else:
             state[_ROOT] = completed_state(name, parameters, state.get(_ROOT), self.init_single, ())
         self._initialized = True
+        return copied(state)
 
     def init_single(self, parameter: mx.array, state: dict) -> None:
         """Fill ``state``, an empty dict, for one parameter. To be implemented by each optimizer.

@@ -1,7 +1,8 @@
 """Different optimizers for different parts of one parameter tree."""
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import mlx.core as mx
 
@@ -44,14 +45,17 @@ class MultiOptimizer(Optimizer):
         self.optimizers = list(optimizers)
         self.filters = list(filters)
 
-    def init(self, parameters: Any) -> None:
+    def init(self, parameters: Any) -> dict:
         """Create the state of every parameter, in the optimizer that is responsible for it.
 
         Args:
             parameters: a tree of arrays.
+
+        Returns:
+            The states of the optimizers, in order: ``{"states": [...]}``, in containers of their own.
         """
-        for optimizer, part in zip(self.optimizers, self._parts(parameters), strict=True):
-            optimizer.init(part)
+        parts = self._parts(parameters)
+        return {"states": [optimizer.init(part) for optimizer, part in zip(self.optimizers, parts, strict=True)]}
 
     def apply_gradients(self, gradients: Any, parameters: Any) -> Any:
         """Apply each optimizer to its gradients; return all new parameters in the structure of the gradients.
@@ -79,14 +83,23 @@ class MultiOptimizer(Optimizer):
 
     @state.setter
     def state(self, state: dict) -> None:
-        states = state.get("states", ())
+        for optimizer, its_state in zip(self.optimizers, self._states("state", state), strict=True):
+            optimizer.state = its_state
+
+    def _states(self, function: str, state: Any) -> Sequence[dict]:
+        states = state.get("states", ()) if isinstance(state, dict) else ()
         if len(states) != len(self.optimizers):
             raise ValueError(
-                f"[MultiOptimizer.state] state['states'] must hold {len(self.optimizers)} states, one for "
+                f"[MultiOptimizer.{function}] state['states'] must hold {len(self.optimizers)} states, one for "
                 f"each optimizer, got {len(states)}."
             )
-        for optimizer, its_state in zip(self.optimizers, states, strict=True):
-            optimizer.state = its_state
+        return states
+
+    def _on(self, state: dict) -> Self:
+        other = copy.copy(self)
+        states = self._states("update", state)
+        other.optimizers = [optimizer._on(its) for optimizer, its in zip(self.optimizers, states, strict=True)]
+        return other
 
     @property
     def step(self) -> mx.array:

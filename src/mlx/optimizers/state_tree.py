@@ -191,6 +191,15 @@ def with_untouched(updated: Any, parameters: Any) -> Any:
     return parameters
 
 
+def copied(tree: Any) -> Any:
+    """The same tree in containers of its own; tuples and leaves are shared."""
+    if isinstance(tree, dict):
+        return {key: copied(child) for key, child in tree.items()}
+    if isinstance(tree, list):
+        return [copied(child) for child in tree]
+    return tree
+
+
 def rebuilt(like: list | tuple, items: Iterable[Any]) -> Any:
     """A sequence of the same kind as ``like``: tuples keep their class, lists of any class become lists."""
     if isinstance(like, list):
