@@ -9,6 +9,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.exceptions import AxisError
 
 from mlx.ir.dtypes import Dtype, float32
@@ -75,7 +76,34 @@ def integers(values: Sequence[int], function: str, argument: str) -> tuple[int, 
 
 def one_or_more_integers(values: int | Sequence[int], function: str, argument: str) -> tuple[int, ...]:
     """An integer or a sequence of them as a tuple of Python ints."""
-    return (values,) if isinstance(values, int) else integers(values, function, argument)
+    single = integer_or_none(values)
+    return integers(values, function, argument) if single is None else (single,)  # type: ignore[arg-type]
+
+
+def integer_or_none(value: Any) -> int | None:
+    """The Python int of an integer, NumPy's and arrays of one included; None for anything else."""
+    if isinstance(value, int):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def flag(value: bool, function: str, argument: str) -> bool:
+    """A bool; TypeError for anything else, such as a second axis in the place of `keepdims`."""
+    if value is True or value is False:
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    raise TypeError(f"[{function}] {argument} must be True or False, got {value!r}.")
+
+
+def word(value: str, function: str, argument: str) -> str:
+    """A string; TypeError for anything else."""
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"[{function}] {argument} must be a string, got {value!r}.")
 
 
 def one_integer(value: int, function: str, argument: str) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mlx.arrays.array import array, wrap
-from mlx.arrays.operands import node_of
+from mlx.arrays.operands import is_operand, node_of
 from mlx.ir.dtypes import bool_, dtype_with_scalar, float32
 from mlx.ir.node import record
-from mlx.ops.arguments import StreamOrDevice, at_least_float
+from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float
 from mlx.ops.recording import Scalar, record_binary, record_floating, record_floating_binary
 from mlx.primitives.arithmetic import (
     ABS,
@@ -169,7 +169,7 @@ def positive(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.positive(mx.array([1, -2]))
         array([1, -2], dtype=int32)
     """
-    return wrap(node_of(a, "positive"))
+    return wrap(array_node(a, "positive"))
 
 
 def abs(a: array, /, *, stream: StreamOrDevice = None) -> array:
@@ -385,6 +385,8 @@ def clip(
         >>> mx.clip(mx.array([-1.0, 0.5, 2.0]), 0, 1)
         array([0, 0.5, 1], dtype=float32)
     """
+    if not is_operand(a):
+        array_node(a, "clip")
     if a_min is None and a_max is None:
         raise ValueError("[clip] At most one of a_min and a_max may be None.")
     if a_min is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from mlx.arrays.array import array, wrap
-from mlx.arrays.operands import node_of, operand_pair
+from mlx.arrays.operands import is_operand, node_of, operand_pair
 from mlx.ir.dtypes import bool_
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice
+from mlx.ops.arguments import StreamOrDevice, array_node, flag
 from mlx.ops.recording import Scalar, record_comparison, record_test, to_float32
 from mlx.ops.reductions import all
 from mlx.primitives.arithmetic import ABS, EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL, NOT_EQUAL
@@ -291,6 +291,10 @@ def isclose(
         >>> mx.isclose(mx.array([1.0, 1.0]), mx.array([1.000001, 1.1]))
         array([True, False], dtype=bool)
     """
+    for operand, argument in ((a, "a"), (b, "b")):
+        if not is_operand(operand):
+            array_node(operand, "isclose", argument)
+    flag(equal_nan, "isclose", "equal_nan")
     x, y = operand_pair("isclose", a, b)
     if not x.dtype.is_inexact:
         x, y = to_float32(x), to_float32(y)
@@ -350,6 +354,7 @@ def array_equal(a: Scalar | array, b: Scalar | array, equal_nan: bool = False, s
         >>> mx.array_equal(mx.array([1, 2]), mx.array([1.0, 2.0]))
         array(True, dtype=bool)
     """
+    flag(equal_nan, "array_equal", "equal_nan")
     x, y = operand_pair("array_equal", a, b)
     if x.shape != y.shape:
         return wrap(scalar_node(False, bool_))

@@ -9,7 +9,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import promote_types
 from mlx.ir.node import Node
 from mlx.ir.sizes import index
-from mlx.ops.arguments import StreamOrDevice, array_node
+from mlx.ops.arguments import StreamOrDevice, array_node, flag, integer_or_none, word
 from mlx.primitives.convolution import CONVOLUTION, Window
 from mlx.primitives.shape import reshape
 from mlx.primitives.structure import cast
@@ -35,8 +35,9 @@ _MOST_SPATIAL_AXES = 3
 
 def _for_each_axis(value: Any, rank: int, function: str, argument: str) -> Axes:
     """One int for each spatial axis, from an int for all of them or a sequence; TypeError for anything else."""
-    if isinstance(value, int):
-        return (value,) * rank
+    single = integer_or_none(value)
+    if single is not None:
+        return (single,) * rank
     if not isinstance(value, list | tuple) or len(value) != rank:
         raise TypeError(f"[{function}] {argument} must be an int or {rank} of them, got {value!r}.")
     return _integers(value, function, argument)
@@ -51,6 +52,8 @@ def _integers(values: Sequence[Any], function: str, argument: str) -> Axes:
 
 def _window_axes(value: Any, rank: int, argument: str) -> Axes:
     """The same for `conv_general`, which raises ValueError where their number is wrong."""
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
     if isinstance(value, list | tuple) and len(value) != rank:
         raise ValueError(f"[conv] Invalid {argument} {tuple(value)} for {rank}D convolution.")
     return _for_each_axis(value, rank, "conv_general", argument)
@@ -304,7 +307,7 @@ def conv_general(
         kernel_dilation=_window_axes(kernel_dilation, rank, "kernel_dilation"),
         input_dilation=_window_axes(input_dilation, rank, "input_dilation"),
         groups=index(groups),
-        flip=bool(flip),
+        flip=flag(flip, "conv_general", "flip"),
     )
     return _convolution(x, w, window)
 
@@ -480,7 +483,7 @@ def convolve(a: array, v: array, /, mode: str = "full", *, stream: StreamOrDevic
         x, w = w, x
     around = w.size - 1
     paddings = {"full": (around, around), "same": (around - around // 2, around // 2), "valid": (0, 0)}
-    if mode not in paddings:
+    if word(mode, "convolve", "mode") not in paddings:
         raise ValueError(f"[convolve] Invalid mode {mode!r}; it must be 'full', 'same' or 'valid'.")
     low, high = paddings[mode]
     signal = conv_general(

@@ -10,7 +10,7 @@ from mlx.arrays.operands import is_number, node_of, number_node
 from mlx.ir.dtypes import ALL_DTYPES, Dtype, default_dtype_of, dtype_with_scalar, float32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, checked_shape, dtype_argument
+from mlx.ops.arguments import StreamOrDevice, array_node, checked_shape, dtype_argument, flag, word
 from mlx.primitives.shape import BROADCAST, broadcast, reshape
 from mlx.primitives.structure import cast
 
@@ -21,7 +21,7 @@ _ONES = {dtype: scalar_node(1, dtype) for dtype in ALL_DTYPES}
 
 
 def _filled(scalars: dict[Dtype, Node], shape: Any, dtype: Any, function: str) -> array:
-    scalar = scalars.get(dtype or float32)
+    scalar = scalars.get(float32 if dtype is None else dtype)
     if scalar is None:
         dtype_argument(dtype, function)
         raise AssertionError(dtype)
@@ -87,7 +87,7 @@ def zeros_like(a: array, /, dtype: Dtype | None = None, *, stream: StreamOrDevic
         array([0, 0], dtype=int32)
     """
     x = array_node(a, "zeros_like")
-    return _filled(_ZEROS, x.shape, dtype or x.dtype, "zeros_like")
+    return _filled(_ZEROS, x.shape, x.dtype if dtype is None else dtype, "zeros_like")
 
 
 def ones_like(a: array, /, dtype: Dtype | None = None, *, stream: StreamOrDevice = None) -> array:
@@ -106,7 +106,7 @@ def ones_like(a: array, /, dtype: Dtype | None = None, *, stream: StreamOrDevice
         array([1, 1], dtype=float32)
     """
     x = array_node(a, "ones_like")
-    return _filled(_ONES, x.shape, dtype or x.dtype, "ones_like")
+    return _filled(_ONES, x.shape, x.dtype if dtype is None else dtype, "ones_like")
 
 
 def empty(shape: int | Sequence[int], dtype: Dtype | None = float32, *, stream: StreamOrDevice = None) -> array:
@@ -146,7 +146,7 @@ def empty_like(a: array, /, dtype: Dtype | None = None, *, stream: StreamOrDevic
         mlx.core.int32
     """
     x = array_node(a, "empty_like")
-    return _filled(_ZEROS, x.shape, dtype or x.dtype, "empty_like")
+    return _filled(_ZEROS, x.shape, x.dtype if dtype is None else dtype, "empty_like")
 
 
 def full(shape: int | Sequence[int], vals: Any, dtype: Dtype | None = None, *, stream: StreamOrDevice = None) -> array:
@@ -193,13 +193,15 @@ def full_like(a: array, vals: Any, dtype: Dtype | None = None, *, stream: Stream
         array([7, 7], dtype=float32)
     """
     x = array_node(a, "full_like")
-    return wrap(_full(x.shape, vals, dtype or x.dtype, "full_like"))
+    return wrap(_full(x.shape, vals, x.dtype if dtype is None else dtype, "full_like"))
 
 
 def _full(shape: Shape, vals: Any, dtype: Dtype | None, function: str) -> Node:
+    if dtype is not None:
+        dtype_argument(dtype, function)
     if is_number(vals):
         # A number that is of no wider kind than the dtype is made in it, so that it stays one operand.
-        own = default_dtype_of(vals) if dtype is None else dtype_with_scalar(dtype_argument(dtype, function), vals)
+        own = default_dtype_of(vals) if dtype is None else dtype_with_scalar(dtype, vals)
         return BROADCAST(_as_given(number_node(vals, own), dtype), shape)
     value = _as_given(node_of(vals, function, "vals"), dtype)
     if value.shape != shape and broadcast_shape(value.shape, shape) != shape:
@@ -237,6 +239,8 @@ def meshgrid(
         array([[10, 10, 10],
                [20, 20, 20]], dtype=int32)
     """
+    indexing = "xy" if indexing is None else word(indexing, "meshgrid", "indexing")
+    sparse = False if sparse is None else flag(sparse, "meshgrid", "sparse")
     if indexing not in ("xy", "ij"):
         raise ValueError(f"[meshgrid] Invalid indexing value {indexing!r}. Valid values are 'xy' and 'ij'.")
     nodes = [array_node(a, "meshgrid", f"arrays[{i}]") for i, a in enumerate(arrays)]

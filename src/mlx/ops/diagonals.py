@@ -54,7 +54,7 @@ def eye(
     """
     rows = one_integer(n, "eye", "n")
     shape = checked_shape((rows, rows if m is None else one_integer(m, "eye", "m")), "eye")
-    return wrap(EYE(*shape, one_integer(k, "eye", "k"), dtype_argument(dtype or float32, "eye")))
+    return wrap(EYE(*shape, one_integer(k, "eye", "k"), float32 if dtype is None else dtype_argument(dtype, "eye")))
 
 
 def identity(n: int, dtype: Dtype | None = float32, *, stream: StreamOrDevice = None) -> array:
@@ -77,7 +77,7 @@ def identity(n: int, dtype: Dtype | None = float32, *, stream: StreamOrDevice = 
                [0, 1]], dtype=float32)
     """
     shape = checked_shape((one_integer(n, "identity", "n"),) * 2, "identity")
-    return wrap(EYE(*shape, 0, dtype_argument(dtype or float32, "identity")))
+    return wrap(EYE(*shape, 0, float32 if dtype is None else dtype_argument(dtype, "identity")))
 
 
 def tri(
@@ -102,7 +102,9 @@ def tri(
     """
     rows = max(one_integer(n, "tri", "n"), 0)
     shape = checked_shape((rows, rows if m is None else max(one_integer(m, "tri", "m"), 0)), "tri")
-    return wrap(cast(TRI(*shape, one_integer(k, "tri", "k")), dtype_argument(dtype or float32, "tri")))
+    return wrap(
+        cast(TRI(*shape, one_integer(k, "tri", "k")), float32 if dtype is None else dtype_argument(dtype, "tri"))
+    )
 
 
 def _triangle(x: Node, k: int, function: str) -> Node:

@@ -9,8 +9,8 @@ from mlx.arrays.operands import node_of, operand_pair
 from mlx.ir.dtypes import Dtype, bool_, finfo
 from mlx.ir.node import record
 from mlx.ir.primitive import broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice
-from mlx.ops.recording import Scalar, record_unary, refuse_complex
+from mlx.ops.arguments import StreamOrDevice, array_node
+from mlx.ops.recording import Scalar, refuse_complex
 from mlx.primitives.arithmetic import EQUAL
 from mlx.primitives.classification import ISNAN
 from mlx.primitives.complex import IMAG, REAL
@@ -97,7 +97,7 @@ def stop_gradient(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.grad(lambda x: x * mx.stop_gradient(x))(mx.array(3.0))
         array(3, dtype=float32)
     """
-    return record_unary(STOP_GRADIENT, a)
+    return wrap(STOP_GRADIENT(a._node if type(a) is array else array_node(a, "stop_gradient")))
 
 
 def real(a: array, /, *, stream: StreamOrDevice = None) -> array:
@@ -189,10 +189,19 @@ def nan_to_num(
         array([0, 9, 1], dtype=float32)
     """
     x = node_of(a, "nan_to_num")
-    refuse_complex("nan_to_num", x)
-    if not x.dtype.is_floating:
+    if not x.dtype.is_inexact:
         return wrap(x)
+    if posinf is None or neginf is None:
+        refuse_complex("nan_to_num", x)
     limits = finfo(x.dtype)
-    replaced = SELECT(ISNAN(x), float(nan), x)
-    replaced = SELECT(EQUAL(x, math.inf), limits.max if posinf is None else float(posinf), replaced)
-    return wrap(SELECT(EQUAL(x, -math.inf), limits.min if neginf is None else float(neginf), replaced))
+    replaced = SELECT(ISNAN(x), _substitute(nan, "nan"), x)
+    high = limits.max if posinf is None else _substitute(posinf, "posinf")
+    low = limits.min if neginf is None else _substitute(neginf, "neginf")
+    return wrap(SELECT(EQUAL(x, -math.inf), low, SELECT(EQUAL(x, math.inf), high, replaced)))
+
+
+def _substitute(number: float, argument: str) -> float:
+    try:
+        return float(number)
+    except (TypeError, ValueError):
+        raise TypeError(f"[nan_to_num] {argument} must be a real number, got {number!r}.") from None

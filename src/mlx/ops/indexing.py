@@ -41,6 +41,8 @@ def take(a: array, /, indices: int | array, axis: int | None = None, *, stream: 
                [6, 4]], dtype=int32)
     """
     x = array_node(a, "take")
+    if not isinstance(indices, int):
+        array_node(indices, "take", "indices")
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     else:
@@ -114,8 +116,9 @@ def put_along_axis(
         array([[0, 0, 7],
                [7, 0, 0]], dtype=float32)
     """
+    written = array_node(values, "put_along_axis", "values")
     x, index, axis = _lines(a, indices, axis, "put_along_axis")
-    update = cast(array_node(values, "put_along_axis", "values"), x.dtype)
+    update = cast(written, x.dtype)
     excess = max(update.ndim - x.ndim, 0)
     if update.shape[:excess] == (1,) * excess:
         update = reshape(update, update.shape[excess:])
@@ -135,11 +138,13 @@ def put_along_axis(
 
 def _lines(a: array, indices: array, axis: int | None, function: str) -> tuple[Node, Node, int]:
     """Array, indices and axis of a function that works line by line, checked."""
-    x, index = array_node(a, function), _index_node(indices, function)
+    x = array_node(a, function)
+    array_node(indices, function, "indices")
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     else:
         axis = checked_axis(axis, x.ndim, function)
+    index = _index_node(indices, function)
     if index.ndim != x.ndim:
         raise ValueError(f"[{function}] Indices of dimension {index.ndim} do not match an array of dimension {x.ndim}.")
     broadcast_shape(_without(x.shape, axis), _without(index.shape, axis))

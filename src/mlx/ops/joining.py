@@ -18,6 +18,7 @@ from mlx.ops.arguments import (
     array_nodes,
     checked_axis,
     checked_extent,
+    integer_or_none,
     integers,
     one_integer,
     one_or_more_integers,
@@ -170,8 +171,8 @@ def split(
     x = array_node(a, "split")
     axis = checked_axis(axis, x.ndim, "split")
     extent = x.shape[axis]
-    if isinstance(indices_or_sections, int):
-        sections = indices_or_sections
+    sections = integer_or_none(indices_or_sections)
+    if sections is not None:
         if sections <= 0:
             raise ValueError(f"[split] The number of parts must be positive, got {sections}.")
         if extent % sections:
@@ -181,7 +182,7 @@ def split(
             )
         size = extent // sections
         return [wrap(slice_axis(x, axis, part * size, size)) for part in range(sections)]
-    indices = integers(indices_or_sections, "split", "indices_or_sections")
+    indices = integers(indices_or_sections, "split", "indices_or_sections")  # type: ignore[arg-type]
     bounds = [0, *(max(index + extent, 0) if index < 0 else min(index, extent) for index in indices), extent]
     return [wrap(slice_axis(x, axis, start, max(stop - start, 0))) for start, stop in pairwise(bounds)]
 
@@ -232,12 +233,12 @@ def repeat(array: array, repeats: int, axis: int | None = None, *, stream: Strea
     """
     x = array_node(array, "repeat", "array")
     repeats = one_integer(repeats, "repeat", "repeats")
-    if repeats < 0:
-        raise ValueError(f"[repeat] Number of repeats cannot be negative, got {repeats}.")
     if axis is None:
         x = reshape(x, (x.size,))
         axis = 0
     axis = checked_axis(axis, x.ndim, "repeat")
+    if repeats < 0:
+        raise ValueError(f"[repeat] Number of repeats cannot be negative, got {repeats}.")
     front, extent, back = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     checked_extent(extent * repeats, "repeat")
     if repeats == 1:
@@ -284,7 +285,6 @@ def roll(
     a: array,
     shift: int | Sequence[int],
     axis: int | Sequence[int] | None = None,
-    /,
     *,
     stream: StreamOrDevice = None,
 ) -> array:
@@ -313,16 +313,17 @@ def roll(
     if axis is None:
         flat = reshape(x, (x.size,))
         return wrap(reshape(_rolled(flat, (sum(shifts),), (0,)), x.shape))
-    if isinstance(axis, int):
-        return wrap(_rolled(x, (sum(shifts),), (checked_axis(axis, x.ndim, "roll"),)))
-    axes = tuple(checked_axis(one, x.ndim, "roll") for one in integers(axis, "roll", "axis"))
-    if isinstance(shift, int):
+    single = integer_or_none(axis)
+    if single is not None:
+        return wrap(_rolled(x, (sum(shifts),), (checked_axis(single, x.ndim, "roll"),)))
+    axes = tuple(checked_axis(one, x.ndim, "roll") for one in one_or_more_integers(axis, "roll", "axis"))
+    if integer_or_none(shift) is not None:
         shifts *= len(axes)
     if len(shifts) < len(axes):
         raise ValueError(
             f"[roll] At least one shift value per axis is required, {len(shifts)} provided for {len(axes)} axes."
         )
-    return wrap(_rolled(x, shifts[: len(axes)], axes))
+    return wrap(_rolled(x, shifts[: len(axes)], axes) if axes else x)
 
 
 def _rolled(x: Node, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Node:

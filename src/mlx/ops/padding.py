@@ -9,7 +9,14 @@ from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import node_of
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, checked_extent, one_or_more_integers
+from mlx.ops.arguments import (
+    StreamOrDevice,
+    array_node,
+    checked_extent,
+    integer_or_none,
+    one_or_more_integers,
+    word,
+)
 from mlx.primitives.joining import CONCATENATE
 from mlx.primitives.shape import BROADCAST, reshape
 from mlx.primitives.slicing import FLIP, PAD, slice_axis
@@ -54,7 +61,7 @@ def pad(
     """
     x = array_node(a, "pad")
     widths = _checked_widths(pad_width, x)
-    if mode == "constant":
+    if word(mode, "pad", "mode") == "constant":
         return wrap(_pad_with_constant(x, widths, constant_values))
     if mode not in _CONTINUED:
         known = ", ".join(repr(name) for name in ("constant", *_CONTINUED))
@@ -69,10 +76,14 @@ def pad(
 
 def _checked_widths(pad_width: Any, x: Node) -> Widths:
     """A pair of widths for every axis."""
-    if isinstance(pad_width, int) or not any(isinstance(width, list | tuple) for width in pad_width):
+    if integer_or_none(pad_width) is not None or not any(isinstance(width, list | tuple) for width in pad_width):
         numbers = one_or_more_integers(pad_width, "pad", "pad_width")
+        if not numbers and not x.ndim:
+            return []
         if len(numbers) not in (1, 2):
-            raise ValueError(f"[pad] pad_width must be one number, a pair, or a list of pairs, got {pad_width}.")
+            raise (TypeError if numbers else ValueError)(
+                f"[pad] pad_width must be one number, a pair, or a list of pairs, got {pad_width}."
+            )
         widths = [(numbers[0], numbers[-1])] * x.ndim
     else:
         pairs = [one_or_more_integers(pair, "pad", "pad_width") for pair in pad_width]
@@ -91,8 +102,6 @@ def _checked_widths(pad_width: Any, x: Node) -> Widths:
 
 
 def _pad_with_constant(x: Node, widths: Widths, constant: Any) -> Node:
-    if not any(before or after for before, after in widths):
-        return x
     if type(constant) is int and constant in (0, 1):
         value = scalar_node(constant, x.dtype)
     else:
@@ -100,6 +109,8 @@ def _pad_with_constant(x: Node, widths: Widths, constant: Any) -> Node:
         if value.size != 1:
             raise ValueError(f"[pad] constant_values must be one number, got an array of shape {value.shape}.")
         value = cast(reshape(value, ()), x.dtype)
+    if not any(before or after for before, after in widths):
+        return x
     starts = tuple(before for before, _ in widths)
     shape = tuple(before + extent + after for extent, (before, after) in zip(x.shape, widths, strict=True))
     return PAD(x, value, starts, shape, (1,) * x.ndim)

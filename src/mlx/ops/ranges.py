@@ -8,11 +8,11 @@ from typing import Any, overload
 import numpy as np
 
 from mlx.arrays.array import array, wrap
-from mlx.arrays.operands import node_of
+from mlx.arrays.operands import is_operand, node_of
 from mlx.ir.dtypes import Dtype, bool_, default_dtype_of, float32, float64, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import LARGEST_EXTENT, StreamOrDevice, dtype_argument, one_integer
+from mlx.ops.arguments import LARGEST_EXTENT, StreamOrDevice, dtype_argument, flag, one_integer
 from mlx.primitives.creation import ARANGE
 from mlx.primitives.shape import reshape
 from mlx.primitives.structure import cast
@@ -76,7 +76,8 @@ def arange(  # pyright: ignore[reportInconsistentOverload]  (names that the two 
         given.update(start=None, stop=given["start"])
     if given["stop"] is None:
         raise TypeError("[arange] stop is missing; call arange(stop) or arange(start, stop, step).")
-    if all(given[name] is None or isinstance(given[name], bool) for name in ("start", "stop", "step")):
+    bounds = [given[name] for name in ("start", "stop", "step") if given[name] is not None]
+    if given["dtype"] is None and all(isinstance(bound, bool) for bound in bounds):
         raise ValueError("[arange] bool is not supported, use integers.")
     return _arange(
         _real_number(given["start"], "start", 0),
@@ -174,10 +175,10 @@ def linspace(
     count = one_integer(num, "linspace", "num")  # type: ignore[arg-type]
     if count < 0:
         raise ValueError(f"[linspace] number of samples, {count}, must be non-negative.")
-    dtype = dtype_argument(dtype or float32, "linspace")
+    dtype = float32 if dtype is None else dtype_argument(dtype, "linspace")
     wide = float64 if dtype is float64 else float32
     first, last = (_end_of_interval(end, name, wide) for end, name in ((start, "start"), (stop, "stop")))
-    steps = max(count - 1, 1) if endpoint else count
+    steps = max(count - 1, 1) if flag(endpoint, "linspace", "endpoint") else count
     fraction = ARANGE(scalar_node(0, wide), scalar_node(1, wide), count) / (steps or 1)
     return wrap(cast(first * (1 - fraction) + last * fraction, dtype))
 
@@ -185,7 +186,8 @@ def linspace(
 def _end_of_interval(end: Any, name: str, dtype: Dtype) -> Node:
     if isinstance(end, int | float):
         return scalar_node(float(end), dtype)
-    x = node_of(end, "linspace", name)
-    if x.size != 1 or x.dtype.is_complex:
-        raise TypeError(f"[linspace] {name} must be a real number, got {end!r}.")
-    return cast(reshape(x, ()), dtype)
+    if is_operand(end):
+        x = node_of(end, "linspace", name)
+        if x.size == 1 and not x.dtype.is_complex:
+            return cast(reshape(x, ()), dtype)
+    raise TypeError(f"[linspace] {name} must be a real number, got {end!r}.")

@@ -9,7 +9,16 @@ from mlx.ir.dtypes import Dtype, bool_, float32, float64, int8, int16, int32, ui
 from mlx.ir.node import Node, record
 from mlx.ir.primitive import Primitive, scalar_node
 from mlx.ir.sizes import Size
-from mlx.ops.arguments import Axes, StreamOrDevice, array_node, at_least_float, checked_axes, checked_axis
+from mlx.ops.arguments import (
+    Axes,
+    StreamOrDevice,
+    array_node,
+    at_least_float,
+    checked_axes,
+    checked_axis,
+    flag,
+    one_or_more_integers,
+)
 from mlx.primitives.arithmetic import ADD, DIVIDE, MULTIPLY, SQUARE, SUBTRACT
 from mlx.primitives.complex import IMAG, REAL
 from mlx.primitives.reductions import ALL, ANY, ARGMAX, ARGMIN, MAX, MIN, PROD, ROOT, Reduction
@@ -45,7 +54,7 @@ def _node(a: array, function: str) -> Node:
 def _reduce(primitive: Primitive, x: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
     """Record a reduction that keeps the dtype, without asking its shape rule."""
     shape = reduced_shape(x.shape, axes, keepdims)
-    return record(primitive, (x,), (axes, bool(keepdims)), shape, x.dtype)
+    return record(primitive, (x,), (axes, keepdims), shape, x.dtype)
 
 
 # ---------------------------------------------------------------------- sums and products
@@ -77,7 +86,7 @@ def sum(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Strea
     """
     x = _node(a, "sum")
     axes = checked_axes(axis, x.ndim, "sum")
-    return wrap(_reduce(SUM, _summable(x), axes, keepdims))
+    return wrap(_reduce(SUM, _summable(x), axes, flag(keepdims, "sum", "keepdims")))
 
 
 def prod(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: StreamOrDevice = None) -> array:
@@ -104,10 +113,10 @@ def prod(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Stre
     """
     x = _node(a, "prod")
     axes = checked_axes(axis, x.ndim, "prod")
-    return wrap(_reduce(PROD, _summable(x), axes, keepdims))
+    return wrap(_reduce(PROD, _summable(x), axes, flag(keepdims, "prod", "keepdims")))
 
 
-def count_nonzero(a: array, /, *, axis: Axes = None, keepdims: bool = False, stream: StreamOrDevice = None) -> array:
+def count_nonzero(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: StreamOrDevice = None) -> array:
     """Count the elements that are not zero.
 
     Args:
@@ -129,7 +138,7 @@ def count_nonzero(a: array, /, *, axis: Axes = None, keepdims: bool = False, str
     """
     x = _node(a, "count_nonzero")
     axes = checked_axes(axis, x.ndim, "count_nonzero")
-    return wrap(SUM(cast(cast(x, bool_), int32), axes, bool(keepdims)))
+    return wrap(SUM(cast(cast(x, bool_), int32), axes, flag(keepdims, "count_nonzero", "keepdims")))
 
 
 # ---------------------------------------------------------------------- extrema
@@ -143,7 +152,7 @@ def _extremum(primitive: Reduction, a: array, axis: Axes, keepdims: bool, functi
             raise ValueError(
                 f"[{function}] Cannot {function} reduce over axis {one} with size 0: an empty array has no extremum."
             )
-    return wrap(_reduce(primitive, x, axes, keepdims))
+    return wrap(_reduce(primitive, x, axes, flag(keepdims, function, "keepdims")))
 
 
 def max(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: StreamOrDevice = None) -> array:
@@ -233,7 +242,7 @@ def _position(primitive: Primitive, a: array, axis: int | None, keepdims: bool, 
     if 0 in shape:
         raise ValueError(f"[{function}] Cannot {function} reduce zero size array: it has no extremum.")
     out = primitive(x, where)
-    return wrap(reshape(out, kept) if keepdims else out)
+    return wrap(reshape(out, kept) if flag(keepdims, function, "keepdims") else out)
 
 
 def argmax(a: array, /, axis: int | None = None, keepdims: bool = False, *, stream: StreamOrDevice = None) -> array:
@@ -306,7 +315,7 @@ def all(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Strea
         array([False, True], dtype=bool)
     """
     x = _node(a, "all")
-    return wrap(ALL(cast(x, bool_), checked_axes(axis, x.ndim, "all"), bool(keepdims)))
+    return wrap(ALL(cast(x, bool_), checked_axes(axis, x.ndim, "all"), flag(keepdims, "all", "keepdims")))
 
 
 def any(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: StreamOrDevice = None) -> array:
@@ -330,7 +339,7 @@ def any(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Strea
         array([True, False], dtype=bool)
     """
     x = _node(a, "any")
-    return wrap(ANY(cast(x, bool_), checked_axes(axis, x.ndim, "any"), bool(keepdims)))
+    return wrap(ANY(cast(x, bool_), checked_axes(axis, x.ndim, "any"), flag(keepdims, "any", "keepdims")))
 
 
 # ---------------------------------------------------------------------- means and spreads
@@ -382,7 +391,7 @@ def mean(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Stre
     """
     x = _node(a, "mean")
     axes = checked_axes(axis, x.ndim, "mean")
-    return wrap(_narrow(_scaled_sum(_wide(x), axes, bool(keepdims), 0), x.dtype))
+    return wrap(_narrow(_scaled_sum(_wide(x), axes, flag(keepdims, "mean", "keepdims"), 0), x.dtype))
 
 
 def _variance(x: Node, axes: tuple[int, ...], keepdims: bool, ddof: int) -> Node:
@@ -427,7 +436,8 @@ def var(
     """
     x = _node(a, "var")
     axes = checked_axes(axis, x.ndim, "var")
-    return wrap(_narrow(_variance(_wide(x), axes, bool(keepdims), _ddof(ddof, correction, "var")), x.dtype))
+    kept = flag(keepdims, "var", "keepdims")
+    return wrap(_narrow(_variance(_wide(x), axes, kept, _ddof(ddof, correction, "var")), x.dtype))
 
 
 def std(
@@ -465,7 +475,8 @@ def std(
     """
     x = _node(a, "std")
     axes = checked_axes(axis, x.ndim, "std")
-    variance = _variance(_wide(x), axes, bool(keepdims), _ddof(ddof, correction, "std"))
+    kept = flag(keepdims, "std", "keepdims")
+    variance = _variance(_wide(x), axes, kept, _ddof(ddof, correction, "std"))
     return wrap(_narrow(ROOT(variance), x.dtype))
 
 
@@ -502,10 +513,10 @@ def logsumexp(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream:
         array(1000, dtype=float32)
     """
     x = _node(a, "logsumexp")
+    axes = _axes_of_exponentials(axis, x, "logsumexp")
     if 0 in x.shape:
         raise ValueError("[logsumexp] Received empty array, of which there is no logsumexp.")
-    axes = _axes_of_exponentials(axis, x, "logsumexp")
-    return wrap(_reduce(LOGSUMEXP, at_least_float(x), axes, keepdims))
+    return wrap(_reduce(LOGSUMEXP, at_least_float(x), axes, flag(keepdims, "logsumexp", "keepdims")))
 
 
 def softmax(a: array, /, axis: Axes = None, *, precise: bool = False, stream: StreamOrDevice = None) -> array:
@@ -531,10 +542,11 @@ def softmax(a: array, /, axis: Axes = None, *, precise: bool = False, stream: St
     """
     x = _node(a, "softmax")
     axes = _axes_of_exponentials(axis, x, "softmax")
+    flag(precise, "softmax", "precise")
     return wrap(SOFTMAX(at_least_float(x), axes))
 
 
 def _axes_of_exponentials(axis: Axes, x: Node, function: str) -> tuple[int, ...]:
-    if not x.shape and axis is not None and axis != () and axis != []:
+    if not x.shape and axis is not None and one_or_more_integers(axis, function, "axis"):
         raise ValueError(f"[{function}] Received non-empty axes for array with 0 dimensions.")
     return checked_axes(axis, x.ndim, function)

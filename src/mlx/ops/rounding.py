@@ -6,13 +6,15 @@ from typing import Any
 
 from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import node_of, operand_pair
-from mlx.ir.dtypes import bool_
+from mlx.ir.dtypes import bool_, float32
 from mlx.ir.node import Node
 from mlx.ir.primitive import Primitive
-from mlx.ops.arguments import StreamOrDevice
+from mlx.ops.arguments import StreamOrDevice, array_node, one_integer
 from mlx.ops.recording import Scalar, refuse_complex, to_float32
 from mlx.primitives.arithmetic import DIVIDE
 from mlx.primitives.bitwise import LOGICAL_AND
+from mlx.primitives.classification import ISFINITE
+from mlx.primitives.elementwise import SELECT
 from mlx.primitives.rounding import CEIL, FLOOR, FLOOR_DIVIDE, REMAINDER, ROUND, TRUNC
 from mlx.primitives.structure import cast
 
@@ -82,6 +84,7 @@ def trunc(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.trunc(mx.array([1.7, -1.7]))
         array([1, -1], dtype=float32)
     """
+    array_node(a, "trunc")
     return _rounded(TRUNC, a)
 
 
@@ -103,10 +106,11 @@ def round(a: array, /, decimals: int = 0, stream: StreamOrDevice = None) -> arra
         array([120, 160], dtype=int32)
     """
     x = node_of(a, "round")
+    decimals = one_integer(decimals, "round", "decimals")
     if decimals == 0:
         return wrap(ROUND(x) if x.dtype.is_inexact else x)
     if x.dtype.is_inexact:
-        return wrap(_rounded_to(x, decimals))
+        return wrap(cast(_rounded_to(cast(x, float32) if x.dtype.is_half else x, decimals), x.dtype))
     if decimals > 0:
         return wrap(x)
     return wrap(cast(_rounded_to(to_float32(x), decimals), x.dtype))
@@ -114,7 +118,8 @@ def round(a: array, /, decimals: int = 0, stream: StreamOrDevice = None) -> arra
 
 def _rounded_to(x: Node, decimals: int) -> Node:
     scale = float(10 ** (decimals if decimals > 0 else -decimals))
-    return ROUND(x * scale) / scale if decimals > 0 else ROUND(x / scale) * scale
+    rounded = ROUND(x * scale) / scale if decimals > 0 else ROUND(x / scale) * scale
+    return SELECT(ISFINITE(rounded), rounded, x)  # so large that the way there overflows: rounding changes nothing
 
 
 def floor_divide(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = None) -> array:

@@ -7,7 +7,7 @@ from math import inf
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, bool_, float32, iinfo, int32
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, checked_axis
+from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, checked_axis, flag
 from mlx.primitives.scans import CUMMAX, CUMMIN, CUMPROD, CUMSUM, LOGCUMSUMEXP, Scan, previous
 from mlx.primitives.shape import reshape
 from mlx.primitives.structure import cast
@@ -23,8 +23,9 @@ def _scan(
         x, along = reshape(x, (x.size,)), 0
     else:
         along = checked_axis(axis, x.ndim, function)
-    out = primitive(x, along, bool(reverse))
-    return wrap(out if inclusive else previous(out, along, bool(reverse), border))
+    backwards = flag(reverse, function, "reverse")
+    out = primitive(x, along, backwards)
+    return wrap(out if flag(inclusive, function, "inclusive") else previous(out, along, backwards, border))
 
 
 def _node(a: array, function: str, dtype: Dtype | None = None) -> Node:

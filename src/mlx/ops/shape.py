@@ -19,6 +19,8 @@ from mlx.ops.arguments import (
     checked_extent,
     checked_shape,
     integers,
+    one_integer,
+    one_or_more_integers,
 )
 from mlx.primitives import shape as primitives
 
@@ -95,6 +97,8 @@ def reshape(a: array, /, shape: Sequence[int], *, stream: StreamOrDevice = None)
     """
     x = array_node(a, "reshape")
     wanted, size = integers(shape, "reshape", "shape"), x.size
+    for extent in wanted:
+        checked_extent(extent, "reshape")
     wanted = _complete_for_any(wanted, size) if type(size) is Size else _complete(wanted, size, "reshape")
     return wrap(primitives.reshape(x, wanted))
 
@@ -119,6 +123,10 @@ def flatten(a: array, /, start_axis: int = 0, end_axis: int = -1, *, stream: Str
         array([1, 2, 3, 4], dtype=int32)
     """
     x = array_node(a, "flatten")
+    start_axis, end_axis = (
+        one_integer(start_axis, "flatten", "start_axis"),
+        one_integer(end_axis, "flatten", "end_axis"),
+    )
     if not x.shape:
         return wrap(primitives.reshape(x, (1,)))
     first = max(start_axis + x.ndim if start_axis < 0 else start_axis, 0)
@@ -260,6 +268,7 @@ def swapaxes(a: array, /, axis1: int, axis2: int, *, stream: StreamOrDevice = No
         (4, 3, 2)
     """
     x = array_node(a, "swapaxes")
+    axis1, axis2 = one_integer(axis1, "swapaxes", "axis1"), one_integer(axis2, "swapaxes", "axis2")
     return wrap(_exchange(x, checked_axis(axis1, x.ndim, "swapaxes"), checked_axis(axis2, x.ndim, "swapaxes")))
 
 
@@ -283,8 +292,9 @@ def moveaxis(a: array, /, source: int, destination: int, *, stream: StreamOrDevi
         (3, 4, 2)
     """
     x = array_node(a, "moveaxis")
+    source, to = one_integer(source, "moveaxis", "source"), one_integer(destination, "moveaxis", "destination")
     source = checked_axis(source, x.ndim, "moveaxis")
-    return wrap(primitives.move_axis(x, source, checked_axis(destination, x.ndim, "moveaxis")))
+    return wrap(primitives.move_axis(x, source, checked_axis(to, x.ndim, "moveaxis")))
 
 
 def expand_dims(a: array, /, axis: int | Sequence[int], *, stream: StreamOrDevice = None) -> array:
@@ -307,8 +317,8 @@ def expand_dims(a: array, /, axis: int | Sequence[int], *, stream: StreamOrDevic
         (1, 2, 3, 1)
     """
     x = array_node(a, "expand_dims")
-    added = 1 if isinstance(axis, int) else len(axis)
-    axes = axes_in_order(axis, x.ndim + added, "expand_dims")
+    given = one_or_more_integers(axis, "expand_dims", "axis")
+    axes = axes_in_order(given, x.ndim + len(given), "expand_dims")
     shape = list(x.shape)
     for one in sorted(axes):
         shape.insert(one, 1)

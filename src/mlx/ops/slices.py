@@ -54,8 +54,9 @@ def slice(
         array([2, 3], dtype=int32)
     """
     x = array_node(a, "slice")
+    given = integers(slice_size, "slice", "slice_size")
     start, within = _start_node(start_indices, axes, x.ndim, "slice")
-    sizes = checked_shape(integers(slice_size, "slice", "slice_size"), "slice")
+    sizes = checked_shape(given, "slice")
     if len(sizes) != x.ndim or any(size > extent for size, extent in zip(sizes, x.shape, strict=True)):
         raise ValueError(f"[slice] Invalid slice size {sizes} for array with shape {x.shape}.")
     return wrap(DYNAMIC_SLICE(x, start, within, sizes))

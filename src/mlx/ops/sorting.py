@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 
 from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import operand_pair
 from mlx.ir.node import Node
-from mlx.ops.arguments import Axes, StreamOrDevice, array_node, at_least_float, checked_axes, checked_axis, one_integer
+from mlx.ops.arguments import (
+    Axes,
+    StreamOrDevice,
+    array_node,
+    at_least_float,
+    checked_axes,
+    checked_axis,
+    flag,
+    one_integer,
+    word,
+)
 from mlx.primitives.classification import ISNAN
 from mlx.primitives.elementwise import SELECT
 from mlx.primitives.indexing import take_along_axis
@@ -73,7 +82,7 @@ def argsort(a: array, /, axis: int | None = -1, *, stream: StreamOrDevice = None
 
 def _check_kth(kth: int, x: Node, axis: int, function: str) -> None:
     extent = x.shape[axis]
-    if not -extent <= one_integer(kth, function, "kth") < extent:
+    if not -extent <= kth < extent:
         raise ValueError(
             f"[{function}] Received invalid kth {kth} along axis {axis} for array with shape {x.shape}: "
             f"it must lie in [{-extent}, {extent})."
@@ -102,6 +111,7 @@ def partition(a: array, /, kth: int, axis: int | None = -1, *, stream: StreamOrD
         >>> mx.partition(mx.array([3, 1, 2]), 1)
         array([1, 2, 3], dtype=int32)
     """
+    kth = one_integer(kth, "partition", "kth")
     x, along = _line(a, axis, "partition")
     _check_kth(kth, x, along, "partition")
     return wrap(SORT(x, along))
@@ -127,6 +137,7 @@ def argpartition(a: array, /, kth: int, axis: int | None = -1, *, stream: Stream
         >>> mx.argpartition(mx.array([3, 1, 2]), 1)
         array([1, 2, 0], dtype=uint32)
     """
+    kth = one_integer(kth, "argpartition", "kth")
     x, along = _line(a, axis, "argpartition")
     _check_kth(kth, x, along, "argpartition")
     return wrap(ARGSORT(x, along))
@@ -152,8 +163,8 @@ def topk(a: array, /, k: int, axis: int | None = -1, *, stream: StreamOrDevice =
         >>> mx.topk(mx.array([5, 2, 9, 1, 7]), 2)
         array([7, 9], dtype=int32)
     """
-    x, along = _line(a, axis, "topk")
     k = one_integer(k, "topk", "k")
+    x, along = _line(a, axis, "topk")
     if not 0 <= k <= x.shape[along]:
         raise ValueError(
             f"[topk] Received invalid k={k} along axis {axis} for array with shape {x.shape}: "
@@ -175,7 +186,7 @@ def median(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: St
 
     Raises:
         IndexError: an axis is out of range.
-        ValueError: an axis is given twice, or has no elements, or there are more than the array has.
+        ValueError: an axis is given twice, or has no elements.
 
     Example:
         >>> import mlx.core as mx
@@ -183,9 +194,8 @@ def median(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: St
         array([3, 2], dtype=float32)
     """
     x = a._node if type(a) is array else array_node(a, "median")
-    if isinstance(axis, Sequence) and len(axis) > x.ndim:
-        raise ValueError(f"[median] Received {len(axis)} axes for array with {x.ndim} dimensions.")
     axes = checked_axes(axis, x.ndim, "median")
+    kept = flag(keepdims, "median", "keepdims")
     rest = tuple(i for i in range(x.ndim) if i not in axes)
     count = prod(x.shape[i] for i in axes)
     if count == 0:
@@ -198,7 +208,7 @@ def median(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: St
         middle = middle * 0.5 + slice_axis(ordered, last, count // 2, 1) * 0.5
     largest = slice_axis(ordered, last, count - 1, 1)
     middle = SELECT(ISNAN(largest), largest, middle)
-    return wrap(reshape(middle, reduced_shape(x.shape, axes, keepdims)))
+    return wrap(reshape(middle, reduced_shape(x.shape, axes, kept)))
 
 
 def searchsorted(
@@ -215,7 +225,7 @@ def searchsorted(
         uint32 array of the shape of `values`, from 0 to n.
 
     Raises:
-        TypeError: an argument is no array.
+        TypeError: an argument is no array, or `side` no string.
         ValueError: `sorted_sequence` has not one axis, or `side` is another word.
 
     Example:
@@ -229,7 +239,7 @@ def searchsorted(
     array_node(values, "searchsorted", "values")
     if sorted_sequence.ndim != 1:
         raise ValueError(f"[searchsorted] The sorted sequence must be 1-D but has {sorted_sequence.ndim} dimensions.")
-    if side not in ("left", "right"):
+    if word(side, "searchsorted", "side") not in ("left", "right"):
         raise ValueError(f"[searchsorted] Invalid side {side!r}. Expected 'left' or 'right'.")
     line, wanted = operand_pair("searchsorted", sorted_sequence, values)
     return wrap(SEARCHSORTED(line, wanted, side == "right"))

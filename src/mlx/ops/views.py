@@ -18,6 +18,7 @@ from mlx.ops.arguments import (
     checked_extent,
     checked_shape,
     dtype_argument,
+    flag,
     integers,
     one_integer,
 )
@@ -135,7 +136,9 @@ def contiguous(a: array, /, allow_col_major: bool = False, *, stream: StreamOrDe
         >>> mx.contiguous(mx.array([1, 2]))
         array([1, 2], dtype=int32)
     """
-    return wrap(array_node(a, "contiguous"))
+    x = array_node(a, "contiguous")
+    flag(allow_col_major, "contiguous", "allow_col_major")
+    return wrap(x)
 
 
 def diff(a: array, /, n: int = 1, axis: int = -1, *, stream: StreamOrDevice = None) -> array:
@@ -160,9 +163,9 @@ def diff(a: array, /, n: int = 1, axis: int = -1, *, stream: StreamOrDevice = No
     """
     x = array_node(a, "diff")
     n = one_integer(n, "diff", "n")
+    axis = checked_axis(axis, x.ndim, "diff")
     if n < 0:
         raise ValueError(f"[diff] The order n must be non-negative, got {n}.")
-    axis = checked_axis(axis, x.ndim, "diff")
     for _ in range(fixed(min(n, x.shape[axis]))):
         size = x.shape[axis] - 1
         later, earlier = slice_axis(x, axis, 1, size), slice_axis(x, axis, 0, size)
