@@ -76,7 +76,8 @@ def test_initial_weights_for_a_seed() -> None:
 
 def test_packed_weights_are_frozen_and_stay_so() -> None:
     model = nn.Sequential(nn.QuantizedLinear(64, 32), nn.QuantizedEmbedding(4, 64, mode="mxfp4"))
-    assert names(model.trainable_parameters()) == ["layers.0.bias"]
+    assert names(model.trainable_parameters()) == []
+    assert names(nn.Linear(64, 8).to_quantized().trainable_parameters()) == ["bias"]
     model.unfreeze()
     assert names(model.trainable_parameters()) == ["layers.0.bias", "layers.0.biases", "layers.0.scales"]
     model.freeze()

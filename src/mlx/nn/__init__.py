@@ -8,4 +8,5 @@ from mlx.nn import layers as layers
 from mlx.nn import losses as losses
 from mlx.nn.layers import *
 from mlx.nn.layers import activations as activations
+from mlx.nn.utils import average_gradients as average_gradients
 from mlx.nn.utils import value_and_grad as value_and_grad

@@ -9,7 +9,7 @@ from typing import Any
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.matching import match_parameters
-from mlx.utils import tree_flatten
+from mlx.utils import tree_flatten, tree_map_with_path
 
 
 def value_and_grad(model: Module, fn: Callable[..., Any]) -> Callable[..., tuple[Any, dict[str, Any]]]:
@@ -94,3 +94,60 @@ def _holds(container: Any, key: Any, array: mx.array) -> bool:
     if isinstance(container, dict):
         return container.get(key) is array
     return key < len(container) and container[key] is array
+
+
+def average_gradients(
+    gradients: Any,
+    group: mx.distributed.Group | None = None,
+    all_reduce_size: int = 32 * 2**20,
+    communication_stream: mx.Stream | None = None,
+) -> Any:
+    """Average gradients over the processes of a group.
+
+    Small arrays are joined and sent together.
+
+    Args:
+        gradients: Tree of arrays of the same structure and shapes in all processes.
+        group: The processes that take part; all, by default.
+        all_reduce_size: Bytes up to which arrays are joined; with 0 or less each is sent by itself.
+        communication_stream: The stream to communicate on.
+
+    Returns:
+        A tree of the same structure.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> average_gradients({"w": mx.array([1.0, 2.0])})
+        {'w': array([1, 2], dtype=float32)}
+    """
+    group = group if group is not None else mx.distributed.init()
+    if group.size() == 1:
+        return gradients
+
+    def averaged(array: mx.array) -> mx.array:
+        return mx.distributed.all_sum(array, group=group, stream=communication_stream) / group.size()
+
+    pairs = tree_flatten(gradients)
+    results: dict[str, mx.array] = {}
+    for batch in _batches(pairs, all_reduce_size):
+        together = averaged(mx.concatenate([array.flatten() for _, array in batch]))
+        start = 0
+        for path, array in batch:
+            results[path] = together[start : start + array.size].reshape(array.shape)
+            start += array.size
+    return tree_map_with_path(lambda path, array: results[path], gradients)
+
+
+def _batches(pairs: list[tuple[str, mx.array]], limit: int) -> list[list[tuple[str, mx.array]]]:
+    """Neighbours of one dtype in batches of up to so many bytes, each of one array at least."""
+    batches: list[list[tuple[str, mx.array]]] = []
+    size = 0
+    for path, array in pairs:
+        joins = batches and batches[-1][0][1].dtype == array.dtype and size + array.nbytes <= limit
+        if joins:
+            batches[-1].append((path, array))
+            size += array.nbytes
+        else:
+            batches.append([(path, array)])
+            size = array.nbytes
+    return batches

@@ -62,6 +62,14 @@ from mlx.nn.layers.base import Module
 from mlx.nn.layers.containers import Sequential
 from mlx.nn.layers.convolution import Conv1d, Conv2d, Conv3d
 from mlx.nn.layers.convolution_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from mlx.nn.layers.distributed import (
+    AllToShardedLinear,
+    FullyShardedModule,
+    QuantizedAllToShardedLinear,
+    QuantizedShardedToAllLinear,
+    ShardedToAllLinear,
+    fully_shard,
+)
 from mlx.nn.layers.dropout import Dropout, Dropout2d, Dropout3d
 from mlx.nn.layers.embedding import Embedding
 from mlx.nn.layers.linear import Bilinear, Identity, Linear
@@ -81,6 +89,7 @@ from mlx.nn.layers.upsample import Upsample
 
 __all__ = [
     "ALiBi",
+    "AllToShardedLinear",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -98,6 +107,7 @@ __all__ = [
     "Dropout3d",
     "ELU",
     "Embedding",
+    "FullyShardedModule",
     "GELU",
     "GLU",
     "GRU",
@@ -121,8 +131,10 @@ __all__ = [
     "MultiHeadAttention",
     "PReLU",
     "QQLinear",
+    "QuantizedAllToShardedLinear",
     "QuantizedEmbedding",
     "QuantizedLinear",
+    "QuantizedShardedToAllLinear",
     "RMSNorm",
     "RNN",
     "ReLU",
@@ -131,6 +143,7 @@ __all__ = [
     "RoPE",
     "SELU",
     "Sequential",
+    "ShardedToAllLinear",
     "SiLU",
     "Sigmoid",
     "SinusoidalPositionalEncoding",
@@ -149,6 +162,7 @@ __all__ = [
     "Upsample",
     "celu",
     "elu",
+    "fully_shard",
     "gelu",
     "gelu_approx",
     "gelu_fast_approx",

@@ -144,8 +144,8 @@ class _Packed(_Settings):
 class QuantizedLinear(_Packed):
     """A linear map whose weights take a few bits each: y = x W^T + b.
 
-    ``weight``, ``scales`` and, in the affine mode, ``biases`` are what :func:`mlx.core.quantize` makes of W, and start
-    frozen. ``bias`` is b, which starts at 0.
+    ``weight``, ``scales`` and, in the affine mode, ``biases`` are what :func:`mlx.core.quantize` makes of W; ``bias``
+    is b, which starts at 0. All start frozen, but for the bias that comes from a :class:`Linear` layer.
 
     Args:
         input_dims: Size of the last axis of x.
@@ -176,6 +176,7 @@ class QuantizedLinear(_Packed):
         self._store(mx.random.uniform(-limit, limit, (output_dims, input_dims)), group_size, bits, mode)
         if bias:
             self.bias = mx.zeros((output_dims,))
+            self.freeze()
 
     def _extra_repr(self) -> str:
         output_dims, input_dims = self._shape
