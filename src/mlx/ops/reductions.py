@@ -23,7 +23,8 @@ from mlx.primitives.arithmetic import ADD, DIVIDE, MULTIPLY, SQUARE, SUBTRACT
 from mlx.primitives.complex import IMAG, REAL
 from mlx.primitives.reductions import ALL, ANY, ARGMAX, ARGMIN, MAX, MIN, PROD, ROOT, Reduction
 from mlx.primitives.shape import SUM, reduced_shape, reshape
-from mlx.primitives.softmax import LOGSUMEXP, SOFTMAX
+from mlx.primitives.softmax import LOGSUMEXP
+from mlx.primitives.softmax import softmax as softmax_of
 from mlx.primitives.structure import cast
 
 __all__ = [
@@ -543,7 +544,7 @@ def softmax(a: array, /, axis: Axes = None, *, precise: bool = False, stream: St
     x = _node(a, "softmax")
     axes = _axes_of_exponentials(axis, x, "softmax")
     flag(precise, "softmax", "precise")
-    return wrap(SOFTMAX(at_least_float(x), axes))
+    return wrap(softmax_of(at_least_float(x), axes))
 
 
 def _axes_of_exponentials(axis: Axes, x: Node, function: str) -> tuple[int, ...]:

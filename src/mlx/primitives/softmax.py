@@ -11,7 +11,7 @@ from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive
 from mlx.primitives.elementwise import Elementwise, conjugate, weigh
-from mlx.primitives.shape import SUM, Dims, batch_to_front, reduced_shape, reshape
+from mlx.primitives.shape import SUM, TRANSPOSE, Dims, batch_to_front, reduced_shape, reshape
 
 Axes = tuple[int, ...]
 
@@ -110,6 +110,15 @@ def _softmax_derivative(moved: Node, out: Node, axes: Axes) -> Node:
 
 
 SOFTMAX = Softmax("softmax", lambda x, largest: np.nan)
+
+
+def softmax(x: Node, axes: Axes) -> Node:
+    """The softmax; of a transposed array the transposed softmax, to the same bits as that of the array itself."""
+    if x.primitive is not TRANSPOSE or not x.inputs:
+        return SOFTMAX(x, axes)
+    (order,), (source,) = x.params, x.inputs
+    return TRANSPOSE(SOFTMAX(source, tuple(sorted([order[axis] for axis in axes]))), order)  # type: ignore[index]
+
 
 # The derivative of logsumexp: 0 where all terms are zeros, 1 for terms that are infinite.
 LOGSUMEXP_WEIGHTS = Softmax("logsumexp_weights", lambda x, largest: (x.real == largest) & (largest > 0))
