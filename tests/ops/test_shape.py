@@ -107,6 +107,12 @@ def test_pad_continues_as_numpy_does(mode: Any, widths: Any) -> None:
     same(mx.pad(mx.array(x), widths, mode), np.pad(x, widths, mode=mode))
 
 
+def test_padding_with_a_number_in_double_precision() -> None:
+    assert mx.pad(mx.array([1.0], mx.float64), 1, constant_values=0.1).tolist() == [0.1, 1.0, 0.1]
+    for dtype in (mx.int32, mx.float16, mx.float32):
+        assert mx.pad(mx.array([1]).astype(dtype), 1, constant_values=0.5).dtype == dtype
+
+
 def test_pad_of_one_element_repeats_it() -> None:
     for mode in ("edge", "reflect", "symmetric"):
         same(mx.pad(mx.array([7]), (2, 3), mode), [7] * 6)

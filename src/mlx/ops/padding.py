@@ -102,7 +102,7 @@ def _checked_widths(pad_width: Any, x: Node) -> Widths:
 
 
 def _pad_with_constant(x: Node, widths: Widths, constant: Any) -> Node:
-    if type(constant) is int and constant in (0, 1):
+    if (type(constant) is int and constant in (0, 1)) or (type(constant) is float and x.dtype.is_inexact):
         value = scalar_node(constant, x.dtype)
     else:
         value = node_of(constant, "pad", "constant_values")

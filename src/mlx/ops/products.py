@@ -10,7 +10,7 @@ from mlx.ir.dtypes import Dtype, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape, scalar_node
 from mlx.ir.sizes import broadcast_extent, open_sizes
-from mlx.ops.arguments import StreamOrDevice, array_node, integers
+from mlx.ops.arguments import StreamOrDevice, array_node, checked_axis, integers
 from mlx.ops.reductions import sum
 from mlx.primitives import matmul as primitives
 from mlx.primitives.arithmetic import MULTIPLY
@@ -194,10 +194,7 @@ def _contracted_axes(axes: Any, a_ndim: int, b_ndim: int) -> tuple[tuple[int, ..
 
 
 def _within(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
-    for axis in axes:
-        if not -ndim <= axis < ndim:
-            raise IndexError(f"[tensordot] axis {axis} is out of range for an array with {ndim} dimensions.")
-    distinct = tuple(axis % ndim for axis in axes)
+    distinct = tuple(checked_axis(axis, ndim, "tensordot") for axis in axes)
     if len(set(distinct)) != len(distinct):
         raise ValueError(f"[tensordot] axes must not repeat, got {axes}.")
     return distinct
@@ -282,9 +279,8 @@ def vecdot(a: array, b: array, /, *, axis: int = -1, stream: StreamOrDevice = No
     x, y = array_node(a, "vecdot", "a"), array_node(b, "vecdot", "b")
     if not x.shape or not y.shape:
         raise ValueError(f"[vecdot] inputs must be at least 1D, got shapes {x.shape} and {y.shape}.")
-    if not -x.ndim <= axis < x.ndim:
-        raise IndexError(f"[vecdot] axis {axis} is out of bounds for a of shape {x.shape}.")
-    if not -y.ndim <= axis < y.ndim or axis % x.ndim != axis % y.ndim:
+    along = checked_axis(axis, x.ndim, "vecdot")
+    if not -y.ndim <= axis < y.ndim or along != axis % y.ndim:
         raise ValueError(
             f"[vecdot] axis {axis} is out of bounds: it must be the same axis of a and b, "
             f"which have shapes {x.shape} and {y.shape}."
@@ -293,4 +289,4 @@ def vecdot(a: array, b: array, /, *, axis: int = -1, stream: StreamOrDevice = No
         raise ValueError(
             f"[vecdot] a and b must have the same size along axis {axis}, got shapes {x.shape} and {y.shape}."
         )
-    return sum(wrap(conjugate(x)) * b, axis=axis % x.ndim)
+    return sum(wrap(conjugate(x)) * b, axis=along)
