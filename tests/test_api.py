@@ -43,7 +43,7 @@ BEYOND = {
         "scan",
     },
     "mlx.core.random": {"state"},
-    "mlx.optimizers": {"SkipNonFinite"},
+    "mlx.optimizers": {"skip_nonfinite"},
 }
 
 

@@ -24,7 +24,7 @@ OPTIMIZERS = {
     "Multi": lambda: optim.MultiOptimizer(
         [optim.Muon(0.1), optim.Adam(0.01)], [lambda path, array: path.endswith("weight")]
     ),
-    "SkipNonFinite": lambda: optim.SkipNonFinite(optim.Adam(0.1)),
+    "skip_nonfinite": lambda: optim.skip_nonfinite(optim.Adam(0.1)),
 }
 
 
@@ -124,8 +124,8 @@ def test_a_state_that_fits_nothing_is_refused():
         optim.Adam(0.1).update(params, params, {})
     with pytest.raises(ValueError, match=r"\[MultiOptimizer\.update\] state\['states'\] must hold 1 states"):
         optim.MultiOptimizer([optim.SGD(0.1)]).update(params, params, {"states": []})
-    with pytest.raises(ValueError, match=r"\[SkipNonFinite\] state must be what init"):
-        optim.SkipNonFinite(optim.SGD(0.1)).update(params, params, {"step": mx.array(0)})
+    with pytest.raises(ValueError, match=r"\[skip_nonfinite\] state must be what init"):
+        optim.skip_nonfinite(optim.SGD(0.1)).update(params, params, {"step": mx.array(0)})
     optimizer = optim.Adam(0.1)
     with pytest.raises(ValueError, match=r"gradients\['w'\] has shape \(2,\)"):
         optimizer.update(params, {"w": mx.array([1.0, 2.0])}, optimizer.init(params))
@@ -139,7 +139,7 @@ def test_a_state_that_fits_nothing_is_refused():
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("make", [lambda: optim.Adam(0.1), OPTIMIZERS["Multi"], lambda: optim.SGD(0.1, momentum=0.9)])
 def test_a_step_with_a_bad_gradient_changes_nothing_but_the_count(make, bad):
-    plain, skipping = make(), optim.SkipNonFinite(make())
+    plain, skipping = make(), optim.skip_nonfinite(make())
     params = mine = parameters()
     for step in range(4):
         given = gradients(step)
@@ -155,7 +155,7 @@ def test_a_step_with_a_bad_gradient_changes_nothing_but_the_count(make, bad):
 
 
 def test_a_bad_first_step_leaves_the_first_state():
-    optimizer = optim.SkipNonFinite(optim.Adam(0.1))
+    optimizer = optim.skip_nonfinite(optim.Adam(0.1))
     params = {"w": mx.array([1.0, 2.0])}
     assert optimizer.update(params, {"w": mx.array([math.nan, 1.0])})["w"].tolist() == [1.0, 2.0]
     assert optimizer.state["optimizer"]["w"]["m"].tolist() == [0.0, 0.0]
@@ -164,7 +164,7 @@ def test_a_bad_first_step_leaves_the_first_state():
 
 def test_modules_are_updated_in_place_or_not_at_all():
     model = nn.Linear(2, 1)
-    optimizer = optim.SkipNonFinite(optim.SGD(0.5))
+    optimizer = optim.skip_nonfinite(optim.SGD(0.5))
     before = {name: value.tolist() for name, value in model.parameters().items()}
     optimizer.update(model, {"weight": mx.array([[math.inf, 1.0]]), "bias": mx.array([1.0])})
     assert {name: value.tolist() for name, value in model.parameters().items()} == before
@@ -174,7 +174,7 @@ def test_modules_are_updated_in_place_or_not_at_all():
 
 
 def test_nothing_is_evaluated_to_decide():
-    optimizer = optim.SkipNonFinite(optim.SGD(0.5))
+    optimizer = optim.skip_nonfinite(optim.SGD(0.5))
 
     @mx.compile
     def step(params, given, state):
@@ -189,7 +189,7 @@ def test_nothing_is_evaluated_to_decide():
 
 
 def test_a_failing_update_leaves_everything():
-    optimizer = optim.SkipNonFinite(optim.Adam(0.1))
+    optimizer = optim.skip_nonfinite(optim.Adam(0.1))
     params = {"w": mx.array([1.0])}
     optimizer.update(params, {"w": mx.array([1.0])})
     before = {path: value.tolist() for path, value in tree_flatten(optimizer.state)}
@@ -199,12 +199,12 @@ def test_a_failing_update_leaves_everything():
 
 
 def test_its_state_can_be_saved_and_restored():
-    optimizer = optim.SkipNonFinite(optim.Adam(0.1))
+    optimizer = optim.skip_nonfinite(optim.Adam(0.1))
     params = {"w": mx.array([1.0])}
     params = optimizer.update(params, {"w": mx.array([math.nan])})
     params = optimizer.update(params, {"w": mx.array([0.5])})
     saved = tree_map(lambda x: x, optimizer.state)
-    other = optim.SkipNonFinite(optim.Adam(0.1))
+    other = optim.skip_nonfinite(optim.Adam(0.1))
     other.state = saved
     assert equal(other.update(params, {"w": mx.array([0.25])}), optimizer.update(params, {"w": mx.array([0.25])}))
     assert other.skipped.item() == 1
@@ -214,5 +214,5 @@ def test_its_state_can_be_saved_and_restored():
 
 
 def test_it_wraps_optimizers_only():
-    with pytest.raises(TypeError, match=r"\[SkipNonFinite\] optimizer must be an Optimizer, got float"):
-        optim.SkipNonFinite(0.1)
+    with pytest.raises(TypeError, match=r"\[skip_nonfinite\] optimizer must be an Optimizer, got float"):
+        optim.skip_nonfinite(0.1)

@@ -13,7 +13,7 @@ from .clipping import clip_grad_norm
 from .lion import Lion
 from .multi import MultiOptimizer
 from .muon import Muon
-from .nonfinite import SkipNonFinite
+from .nonfinite import skip_nonfinite
 from .schedulers import cosine_decay, exponential_decay, join_schedules, linear_schedule, step_decay
 from .sgd import SGD
 
@@ -30,7 +30,6 @@ __all__ = [
     "Lion",
     "Adafactor",
     "Muon",
-    "SkipNonFinite",
     "exponential_decay",
     "step_decay",
     "cosine_decay",
@@ -38,4 +37,5 @@ __all__ = [
     "join_schedules",
     "schedulers",
     "clip_grad_norm",
+    "skip_nonfinite",
 ]

@@ -10,19 +10,26 @@ from .base import Optimizer
 from .state_tree import StateLog, rebuilt
 
 
-class SkipNonFinite(Optimizer):
-    """An optimizer that skips a step when any gradient is infinite or not a number.
+def skip_nonfinite(optimizer: Optimizer) -> "SkipNonFinite":
+    """Make an optimizer skip a step when any gradient is infinite or not a number.
 
-    The parameters and the state of the optimizer inside, its step count as well, are then what they were. Whether to
-    skip is decided by a selection in the program, so nothing is evaluated for it.
+    The parameters and the state of the optimizer, its step count as well, are then what they were. Whether to skip is
+    decided by a selection in the program, so nothing is evaluated for it. (A function, since programs take the classes
+    of this package for optimizers that a learning rate makes.)
 
     Args:
         optimizer: what applies finite gradients.
 
+    Returns:
+        An optimizer whose ``skipped`` counts the steps left out, and whose state has them as well.
+
+    Raises:
+        TypeError: ``optimizer`` is no optimizer.
+
     Example:
         >>> import mlx.core as mx
-        >>> from mlx.optimizers import SGD, SkipNonFinite
-        >>> opt = SkipNonFinite(SGD(0.5))
+        >>> from mlx.optimizers import SGD, skip_nonfinite
+        >>> opt = skip_nonfinite(SGD(0.5))
         >>> params = {"w": mx.array([1.0, 2.0])}
         >>> opt.update(params, {"w": mx.array([1.0, float("nan")])})
         {'w': array([1, 2], dtype=float32)}
@@ -31,10 +38,15 @@ class SkipNonFinite(Optimizer):
         >>> opt.skipped.item(), opt.step.item()
         (1, 1)
     """
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"[skip_nonfinite] optimizer must be an Optimizer, got {type(optimizer).__name__}.")
+    return SkipNonFinite(optimizer)
+
+
+class SkipNonFinite(Optimizer):
+    """What :func:`skip_nonfinite` makes."""
 
     def __init__(self, optimizer: Optimizer) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"[SkipNonFinite] optimizer must be an Optimizer, got {type(optimizer).__name__}.")
         super().__init__()
         self.optimizer = optimizer
         self._state = {"skipped": mx.array(0, mx.uint64)}
@@ -102,7 +114,7 @@ class SkipNonFinite(Optimizer):
 
     def _check(self, state: Any) -> None:
         if not isinstance(state, dict) or not {"skipped", "optimizer"} <= state.keys():
-            raise ValueError("[SkipNonFinite] state must be what init or update returned, with 'skipped' in it.")
+            raise ValueError("[skip_nonfinite] state must be what init or update returned, with 'skipped' in it.")
 
     def _on(self, state: dict) -> Self:
         self._check(state)
