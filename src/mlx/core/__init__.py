@@ -10,7 +10,6 @@ import mlx.runtime.evaluate  # pyright: ignore[reportUnusedImport]  (fills in ho
 from mlx.arrays.array import ArrayIterator as ArrayIterator
 from mlx.arrays.array import array as array
 from mlx.arrays.evaluation import *
-from mlx.arrays.files import *
 from mlx.arrays.indexing import ArrayAt as ArrayAt
 from mlx.arrays.interchange import *
 from mlx.arrays.printing import *
@@ -24,6 +23,8 @@ from mlx.core.serving import export_to_jax as export_to_jax
 from mlx.core.serving import export_to_stablehlo as export_to_stablehlo
 from mlx.core.standard import *
 from mlx.core.version import __version__ as __version__
+from mlx.files.loading import *
+from mlx.files.saving import *
 from mlx.ir.dtypes import *
 from mlx.ir.dtypes import DtypeCategory as DtypeCategory
 from mlx.ops import *

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mlx.arrays.files import opened_to_write
+from mlx.files.writing import opened_to_write
 from mlx.ir.trace import Trace
 from mlx.runtime.serving import PLATFORMS, serialized, stablehlo_text
 from mlx.transforms.export import trace_to_export

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 
 class Meter:
-    """Bytes held by all buffers: now, and the most since the last reset."""
+    """Bytes held by all buffers: now, and the most since the last reset; and how many buffers are still unread."""
 
-    __slots__ = ("active", "peak")
+    __slots__ = ("active", "peak", "unread")
 
     def __init__(self) -> None:
         self.active = 0
         self.peak = 0
+        self.unread = 0
 
 
 meter = Meter()
@@ -58,3 +61,43 @@ class Buffer:
         """Return when the value has been computed."""
         if self.device is not None:
             self.device.block_until_ready()
+
+
+class Unread(Buffer):
+    """A value that lies in a file until it is asked for. It takes no memory before."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[], np.ndarray[Any, Any]]) -> None:
+        super().__init__(None, None, 0)
+        self._read: Callable[[], np.ndarray[Any, Any]] | None = read
+        meter.unread += 1
+
+    def __del__(self, meter: Meter = meter) -> None:
+        if self._read is not None:
+            meter.unread -= 1
+        super().__del__()
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        if self._read is not None:
+            with _reading:
+                if self._read is not None:  # no other thread was quicker
+                    self.host = self._read()
+                    self._read = None
+                    self.nbytes = self.host.nbytes
+                    meter.unread -= 1
+                    meter.active += self.nbytes
+                    meter.peak = max(meter.peak, meter.active)
+        return super().numpy()
+
+    def read_apart(self) -> Buffer:
+        """A buffer of the same value that is not counted: for a program that alone has use for it."""
+        read = self._read
+        return Buffer(self.numpy() if read is None else read(), None, 0)
+
+    def wait(self) -> None:
+        self.numpy()
+        super().wait()
+
+
+_reading = threading.Lock()

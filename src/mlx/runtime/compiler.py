@@ -212,7 +212,7 @@ class Compiled:
         value = buffer.device
         if value is None:
             on_cpu = self.device.platform == "cpu"
-            host = buffer.host
+            host = buffer.numpy()
             if buffer.nbytes <= self.handed_over or (on_cpu and _is_aligned(host)):
                 return host
             value = buffer.device = xla.jax.device_put(host)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Hashable
 from typing import Any
 
-from mlx.ir.buffer import Buffer
+from mlx.ir.buffer import Buffer, Unread, meter
 from mlx.ir.node import FIRST_LIMIT, Node, hooks, recorder
 from mlx.ir.primitive import SCALAR
 from mlx.ir.trace import RESULT, Call
@@ -93,6 +93,8 @@ def run_call(call: Call) -> None:
             if unknown:
                 evaluate(unknown)
                 unknown.clear()
+            if meter.unread:
+                _read(call.leaves)
             program = program_of(call.trace)
             values = program.run(call.leaves)
             place = program.device
@@ -105,6 +107,8 @@ def run_call(call: Call) -> None:
 
 def _run(plan: Plan) -> None:
     try:
+        if meter.unread:
+            _read_leaves(plan)
         program = _program(plan)
         values = program.run(plan)
     except BaseException:
@@ -116,6 +120,24 @@ def _run(plan: Plan) -> None:
     recorder().limit = FIRST_LIMIT
     if recorder().open_transforms:
         _put_back([node for node in plan.nodes if node.value is None])
+
+
+def _read(leaves: list[Node]) -> None:
+    """Read the values of leaves that still lie in files."""
+    for leaf in leaves:
+        leaf.value.numpy()  # type: ignore[union-attr]
+
+
+def _read_leaves(plan: Plan) -> None:
+    """Read the leaves whose values still lie in files. Those that no array holds are not counted as values of arrays."""
+    alone = plan.releasable(0)
+    for position, leaf in enumerate(plan.leaves):
+        buffer = leaf.value
+        if type(buffer) is Unread:
+            if position in alone:
+                leaf.value = buffer.read_apart()
+            else:
+                buffer.numpy()
 
 
 def _put_back(nodes: list[Node]) -> None:

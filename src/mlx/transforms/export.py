@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlx.arrays.array import array, wrap
-from mlx.arrays.files import opened_to_write
+from mlx.files.writing import opened_to_write
 from mlx.ir.names import event
 from mlx.ir.node import Node
 from mlx.ir.render import letters

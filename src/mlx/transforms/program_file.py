@@ -37,7 +37,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, BinaryIO
 
-from mlx.arrays.safetensors import read_safetensors, write_safetensors
+from mlx.files.safetensors import read_safetensors, write_safetensors
 from mlx.ir.body import Body, Step, traced_body
 from mlx.ir.dtypes import Dtype, bool_
 from mlx.ir.node import Node, OpenTransform, Shape, hooks, next_serial, record

@@ -1,0 +1,1 @@
+"""Arrays in files: what `mx.save` and its relatives write and `mx.load` reads, a module for each format."""
