@@ -229,8 +229,28 @@ def test_half_precision_numpy_arrays() -> None:
     "value", [np.array(["a"]), np.array([None]), np.zeros(2, "M8[D]"), np.zeros(2, "i4,f4"), np.zeros(2, np.longdouble)]
 )
 def test_numpy_dtypes_without_counterpart(value: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"\[array\] NumPy arrays of dtype .* have no counterpart"):
-        mx.array(value)
+    for error in (RuntimeError, ValueError):  # MLX raises the former
+        with pytest.raises(error, match=r"\[array\] NumPy arrays of dtype .* have no counterpart"):
+            mx.array(value)
+
+
+@pytest.mark.parametrize("code", "?bhilBHILefdFD")
+def test_every_byte_order_and_layout_of_numpy(code: str) -> None:
+    with np.errstate(all="ignore"):
+        values = np.array([[0, 1, 2], [3, 4, 5]]).astype(code)
+    dtype = mx.array(values).dtype
+    for order in "<>=":
+        swapped = values.astype(values.dtype.newbyteorder(order))
+        for layout in (
+            swapped,
+            np.asfortranarray(swapped),
+            swapped[::-1, ::2],
+            swapped.T[1:],
+            swapped[:0],
+            swapped[1, 1:2],
+        ):
+            check(mx.array(layout), dtype, layout.tolist())
+            check(mx.array(layout, mx.float64), mx.float64, layout.real.astype(np.float64).tolist())
 
 
 def test_axes_beyond_32_bits() -> None:
@@ -265,6 +285,16 @@ class OnAnotherDevice:
         return (99, 0)
 
 
+class HasOnlyAnArray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array([[1, 2]], np.int16)
+
+
+class SaysItsArrayIsANumber:
+    def __mlx_array__(self) -> Any:
+        return 3
+
+
 class SaysItsArray:
     def __mlx_array__(self) -> mx.array:
         return mx.array([1, 2])
@@ -275,6 +305,10 @@ def test_other_libraries() -> None:
     check(mx.array(SpeaksDlpack(np.array([1, 2], np.int8)), mx.float16), mx.float16, [1.0, 2.0])
     check(mx.array(SaysItsArray()), mx.int32, [1, 2])
     check(mx.array(SaysItsArray(), mx.float16), mx.float16, [1.0, 2.0])
+    check(mx.array(HasOnlyAnArray()), mx.int16, [[1, 2]])
+    check(mx.array(HasOnlyAnArray(), mx.float32), mx.float32, [[1.0, 2.0]])
+    with pytest.raises(RuntimeError, match=r"SaysItsArrayIsANumber\.__mlx_array__ must return an array, got int"):
+        mx.array(SaysItsArrayIsANumber())
     check(mx.exp(SaysItsArray()) > 3, mx.bool_, [False, True])
     with pytest.raises(ValueError, match=r"Cannot read a .*OnAnotherDevice: the data lie on the moon"):
         mx.array(OnAnotherDevice())
@@ -356,6 +390,9 @@ def test_copies_and_pickles(dtype: Dtype) -> None:
         check(made, dtype, [[0, 1], [1, 0]])
         made[0] = 1
         check(x, dtype, [[0, 1], [1, 0]])
+    for state in (None, (1,), ([0, 1], mx.int32)):
+        with pytest.raises(TypeError, match=r"\[array\] A pickled array has its values and its dtype as state"):
+            x.__setstate__(state)  # type: ignore[arg-type]
     both = copy.deepcopy([x, x])
     assert both[0] is both[1]
     assert pickle.loads(pickle.dumps(mx.array(2**31))).item() == 2**31

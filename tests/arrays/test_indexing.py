@@ -307,6 +307,36 @@ def test_at_needs_an_index_and_no_booleans_to_subtract() -> None:
         mx.zeros(2).at[mx.array([True, False])].add(1)
 
 
+UFUNCS = {
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.divide,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+}
+
+
+@many
+@given(st.one_of(basic(), advanced()), st.sampled_from(sorted(UFUNCS)), st.sampled_from(["u1", "u4", "i2", "f2", "f4"]))
+def test_at_updates_as_the_methods_at_of_numpy(case: tuple[np.ndarray, Any], method: str, dtype: str) -> None:
+    values, key = case
+    expected = values.astype(np.float64)
+    update = (np.arange(expected[key].size) % 5 + 1).reshape(expected[key].shape).astype(dtype)
+    UFUNCS[method].at(expected, key, update.astype(np.float64))
+    updated = getattr(mx.array(values.astype(np.float32)).at[to_mx(key)], method)(mx.array(update))
+    assert updated.dtype is mx.float32
+    np.testing.assert_allclose(np.array(updated), expected, rtol=1e-5)
+
+
+def test_bounds_of_slices_may_be_arrays_of_one_integer() -> None:
+    x = mx.arange(6)
+    assert x[mx.array(1) : mx.array(5) : mx.array(2)].tolist() == [1, 3]
+    for key in (slice(mx.array(1.0), None), slice(None, None, mx.array(0)), slice(mx.array([1]), None)):
+        with pytest.raises(ValueError, match=r"\[index\] (Slice indices must be integers|The step of a slice)"):
+            x[key]
+
+
 def test_integers_are_divided_and_truncated() -> None:
     x = mx.array([-7, 7, 2**30 + 1])
     assert x.at[mx.array([0, 1, 1, 2])].divide(mx.array([2, 2, 2, 1])).tolist() == [-3, 1, 2**30 + 1]

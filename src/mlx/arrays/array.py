@@ -51,13 +51,13 @@ class array:
 
     Args:
         val: a Python number, a (nested) list or tuple of numbers or arrays, a NumPy array, another array, or an object
-            with `__mlx_array__`, `__dlpack__` or the buffer protocol. It is copied.
+            with `__mlx_array__`, `__dlpack__`, `__array__` or the buffer protocol. It is copied.
         dtype: the element type; by default that of `val`, where Python floats become float32 and ints int32.
 
     Raises:
         ValueError: `val` is of another type, or a ragged list.
         TypeError: `dtype` is no Dtype, or `val` is None.
-        RuntimeError: an int is out of range.
+        RuntimeError: an int is out of range, or a dtype of NumPy's has no counterpart.
 
     Example:
         >>> import mlx.core as mx
@@ -250,8 +250,11 @@ class array:
     def __bytes__(self) -> bytes:
         return self._numpy().tobytes()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return array, (self._numpy(), self._node.dtype)
+    def __getstate__(self) -> tuple[np.ndarray[Any, Any], Dtype]:
+        return self._numpy(), self._node.dtype
+
+    def __setstate__(self, state: tuple[np.ndarray[Any, Any], Dtype]) -> None:
+        self._node = conversion.node_from_state(state)
 
     def __copy__(self) -> array:
         return wrap(self._node)

@@ -31,6 +31,11 @@ LONGEST_AXIS = 2**31 - 1
 
 Array = np.ndarray[Any, Any]
 
+
+class NoCounterpart(RuntimeError, ValueError):
+    """A dtype of NumPy's that arrays cannot have: MLX raises RuntimeError, other wrong values are a ValueError."""
+
+
 # ---------------------------------------------------------------------- into arrays
 
 
@@ -40,7 +45,7 @@ def node_from(value: Any, dtype: Dtype | None) -> Node:
     Raises:
         TypeError: `dtype` is no Dtype, or `value` is None.
         ValueError: `value` is no number, sequence or array, or a ragged sequence.
-        RuntimeError: an int is out of range.
+        RuntimeError: an int is out of range, or NumPy's dtype has no counterpart.
     """
     if dtype is not None and type(dtype) is not Dtype:
         raise TypeError(f"[array] dtype must be an mlx dtype such as mx.float32, got {dtype!r}")
@@ -59,13 +64,13 @@ def node_from(value: Any, dtype: Dtype | None) -> Node:
     if isinstance(value, list | tuple):
         return _node_from_sequence(value, dtype)
     if hasattr(value, "__mlx_array__"):
-        return node_from(value.__mlx_array__(), dtype)
+        return node_from(_array_of(value), dtype)
     foreign = foreign_to_numpy(value)
     if foreign is not None:
         return node_from_numpy(foreign, dtype)
     raise (TypeError if value is None else ValueError)(
         f"[array] Invalid type {kind.__name__} received in array initialization: expected a number, a list or tuple "
-        f"of numbers, an array, or an object with __dlpack__ or the buffer protocol."
+        f"of numbers, an array, or an object with __dlpack__, __array__ or the buffer protocol."
     )
 
 
@@ -76,6 +81,22 @@ def node_from_numpy(value: Array, dtype: Dtype | None) -> Node:
         own = _dtype_of_array(value.dtype)
     dtype = dtype or own
     return data_node(converted_copy(value, dtype), dtype)
+
+
+def _array_of(value: Any) -> Any:
+    own = value.__mlx_array__()
+    if type(getattr(own, "_node", None)) is not Node:
+        raise RuntimeError(
+            f"[array] {type(value).__name__}.__mlx_array__ must return an array, got {type(own).__name__}."
+        )
+    return own
+
+
+def node_from_state(state: Any) -> Node:
+    """The node of what an array gave to be pickled."""
+    if not (isinstance(state, tuple) and [type(part) for part in state] == [np.ndarray, Dtype]):
+        raise TypeError(f"[array] A pickled array has its values and its dtype as state, got {state!r}.")
+    return node_from_numpy(*state)
 
 
 def node_with_layout(source: Array) -> Node:
@@ -93,7 +114,7 @@ _DTYPE_OF_ARRAY = {np.dtype(np.float64): float32, np.dtype(np.complex128): compl
 def _dtype_of_array(numpy_dtype: np.dtype[Any]) -> Dtype:
     own = _DTYPE_OF_ARRAY.get(numpy_dtype.newbyteorder("=")) or dtype_of_numpy(numpy_dtype)
     if own is None:
-        raise ValueError(
+        raise NoCounterpart(
             f"[array] NumPy arrays of dtype {numpy_dtype} have no counterpart here; convert to a numeric dtype first."
         )
     _DTYPE_OF_ARRAY[numpy_dtype] = own
@@ -154,7 +175,7 @@ def foreign_to_numpy(value: Any) -> Array | None:
     try:
         return np.asarray(memoryview(value))
     except TypeError:
-        return None
+        return np.asarray(value.__array__()) if hasattr(type(value), "__array__") else None
 
 
 def _by_array_protocol(value: Any, refusal: Exception) -> Array:
@@ -263,6 +284,8 @@ def _stacked(value: list[Any] | tuple[Any, ...], dtype: Dtype | None) -> Node:
     from mlx.arrays.array import wrap
     from mlx.ops import stack
 
+    if any(child is None for child in value):
+        raise ValueError("[array] Invalid type NoneType received in array initialization.")
     handles = [wrap(node_from(child, None)) for child in value]
     if any(handle.shape != handles[0].shape for handle in handles):
         shapes = " and ".join(sorted({str(handle.shape) for handle in handles}))

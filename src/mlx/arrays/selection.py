@@ -188,9 +188,9 @@ def steps(key: slice, extent: int) -> tuple[int, int, int]:
         return 0, extent, 1
     try:
         for bound in (start, stop, step):
-            if bound is not None and not -_LIMIT <= bound < _LIMIT:
+            if bound is not None and not -_LIMIT <= index(bound) < _LIMIT:
                 raise ValueError("[index] Slice indices must be 32-bit integers.")
-        if step == 0:
+        if step is not None and index(step) == 0:
             raise ValueError(f"[index] The step of a slice must not be 0, got {key}.")
         start, stop, step = _bounds(key, extent) if type(extent) is Size else key.indices(extent)
     except TypeError:
