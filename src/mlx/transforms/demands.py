@@ -410,6 +410,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "min": _finds,
     "pack": _fills_words,
     "pad": _pads,
+    "picked_by": lambda inputs: len(inputs) > 0,
     "prod": _reduces,
     "project": _anything,
     "qr": lambda a: _is_matrix(a) and a.shape[-2] >= a.shape[-1],
