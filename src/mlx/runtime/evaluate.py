@@ -129,7 +129,7 @@ def _read(leaves: list[Node]) -> None:
 
 
 def _read_leaves(plan: Plan) -> None:
-    """Read the leaves whose values still lie in files. Those that no array holds are not counted as values of arrays."""
+    """Read the leaves whose values still lie in files; those that no array holds are not counted as arrays."""
     alone = plan.releasable(0)
     for position, leaf in enumerate(plan.leaves):
         buffer = leaf.value
