@@ -62,11 +62,57 @@ def test_docstrings_text_is_the_standard_librarys_own():
     assert module["encode"]("\n ~é").tolist() == [0, 1, 95]
 
 
-def test_readme_code_runs():
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) >= 2
+def run_code_in(text: str) -> dict:
+    """Run the blocks of Python in a document, one after the other; returns the names that they leave."""
     scope: dict = {}
-    for block in blocks:
-        exec(compile(block.replace("range(1000)", "range(20)"), "README.md", "exec"), scope)
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "<document>", "exec"), scope)
+    return scope
+
+
+def test_both_training_loops_learn():
+    text = (ROOT / "docs" / "training_loops.md").read_text()
+    for shown in (text.split("## Functions")[0], text):
+        scope = run_code_in(shown)
+        assert (scope["predicted"] - scope["y"]).square().mean().item() < 0.2
+    assert "opt_state" in scope
+
+
+def test_readme_code_runs():
+    scope = run_code_in((ROOT / "README.md").read_text().replace("range(1000)", "range(20)"))
     assert scope["loss"].shape == ()
     assert scope["params"]["layers"][0]["weight"].shape == (64, 32)
+
+
+# By name: steps to run, and the loss that they reach with room to spare.
+MODELS = {
+    "mlp": (100, 0.5),
+    "batchnorm": (60, 0.7),
+    "lstm": (60, 2.4),
+    "rope": (20, 2.7),
+    "vae": (100, 35.0),
+    "ensemble": (60, 0.6),
+    "lora": (100, 1.2),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_reach_their_loss(name, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "examples" / "models")
+    steps, goal = MODELS[name]
+    module = runpy.run_path(str(ROOT / "examples" / "models" / f"{name}.py"))
+    assert module["run"](module["train"], steps, goal, []) == 0, capsys.readouterr().out
+
+
+def test_models_say_what_they_missed(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "examples" / "models")
+    module = runpy.run_path(str(ROOT / "examples" / "models" / "mlp.py"))
+    assert module["run"](module["train"], 10, 1e-3, []) == 1
+    with pytest.raises(SystemExit):
+        module["run"](module["train"], 10, 1.0, ["--steps=3"])
+    assert "at least 10 steps" in capsys.readouterr().err
+
+
+def test_every_model_is_tested():
+    scripts = {path.stem for path in (ROOT / "examples" / "models").glob("*.py")}
+    assert scripts == {*MODELS, "common"}
