@@ -57,7 +57,7 @@ def where(
     return wrap(record(SELECT, (test, left, right), (), shape, left.dtype))
 
 
-def astype(a: array, dtype: Dtype, /, *, stream: StreamOrDevice = None) -> array:
+def astype(a: array, /, dtype: Dtype, *, stream: StreamOrDevice = None) -> array:
     """Convert the elements to another dtype.
 
     Floats lose their fraction on the way to integers, and wrap where the integer type is too narrow. A conversion to an
@@ -152,13 +152,17 @@ def conjugate(a: array, *, stream: StreamOrDevice = None) -> array:
         >>> mx.conjugate(mx.array([1 + 2j]))
         array([1-2j], dtype=complex64)
     """
-    x = node_of(a, "conjugate")
-    return wrap(CONJUGATE(x) if x.dtype.is_complex else x)
+    return _conjugated(a, "conjugate")
 
 
 def conj(a: array, *, stream: StreamOrDevice = None) -> array:
     """Same as `mx.conjugate`."""
-    return conjugate(a)
+    return _conjugated(a, "conj")
+
+
+def _conjugated(a: array, function: str) -> array:
+    x = node_of(a, function)
+    return wrap(CONJUGATE(x) if x.dtype.is_complex else x)
 
 
 def nan_to_num(

@@ -228,7 +228,7 @@ def minmax(
         >>> mx.minmax(mx.array([3, 1, 2]))
         (array(1, dtype=int32), array(3, dtype=int32))
     """
-    return min(a, axis, keepdims), max(a, axis, keepdims)
+    return _extremum(MIN, a, axis, keepdims, "minmax"), _extremum(MAX, a, axis, keepdims, "minmax")
 
 
 def _position(primitive: Primitive, a: array, axis: int | None, keepdims: bool, function: str) -> array:
