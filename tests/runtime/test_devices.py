@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -140,8 +141,45 @@ def test_streams_belong_to_threads() -> None:
     assert mx.default_stream(mx.cpu) not in (everyones, unsafe)
 
 
+def test_device_types() -> None:
+    assert [kind.name for kind in mx.DeviceType] == ["cpu", "gpu"]
+    assert mx.DeviceType(0) is mx.DeviceType["cpu"] is mx.cpu
+    assert mx.DeviceType(1) is mx.gpu
+    assert len(mx.DeviceType) == 2
+    assert pickle.loads(pickle.dumps([mx.gpu, mx.Device(mx.cpu)])) == [mx.gpu, mx.Device(mx.cpu)]
+
+
+def test_arguments_of_streams_and_counts() -> None:
+    for wrong in (None, "cpu", mx.cpu, mx.Device(mx.cpu), 1):
+        with pytest.raises(TypeError, match=r"\[set_default_stream\] Expected a stream"):
+            mx.set_default_stream(wrong)  # type: ignore[arg-type]
+    for wrong in (None, "cpu", mx.Device(mx.cpu), 1):
+        with pytest.raises(TypeError, match=r"\[device_count\] Expected mx\.cpu or mx\.gpu"):
+            mx.device_count(wrong)  # type: ignore[arg-type]
+    for wrong in (1.5, None, "0"):
+        with pytest.raises(TypeError, match=r"\[Device\] index must be an int"):
+            mx.Device(mx.cpu, wrong)  # type: ignore[arg-type]
+    assert not mx.is_available(mx.Device(mx.cpu, -1))
+
+
+@pytest.mark.usefixtures("no_accelerator")
+def test_synchronize_takes_streams_and_devices() -> None:
+    for right in (None, mx.cpu, mx.Device(mx.cpu), mx.new_stream(mx.cpu), mx.new_thread_local_stream(mx.cpu)):
+        assert mx.synchronize(right) is None
+    for wrong in ("cpu", 1, mx.array(1)):
+        with pytest.raises(TypeError, match=r"\[synchronize\] stream must be a Stream, a Device"):
+            mx.synchronize(wrong)
+    for absent in (mx.gpu, mx.Device(mx.cpu, 1)):
+        with pytest.raises(ValueError, match=r"\[synchronize\] Cannot run without"):
+            mx.synchronize(absent)
+    mine = mx.new_stream(mx.cpu)
+    assert isinstance(in_another_thread(lambda: mx.synchronize(mine)), RuntimeError)
+
+
 @pytest.mark.parametrize("value", ["cpu", None, 0])
 def test_what_is_no_device(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"^\[is_available\] .*mx\.cpu or mx\.gpu, got"):
+        mx.is_available(value)
     for call in (mx.Device, mx.set_default_device, mx.default_stream, mx.new_stream, mx.stream):
         with pytest.raises(TypeError, match=r"^\[\w+\] .*mx\.cpu or mx\.gpu, got"):
             call(value)

@@ -80,7 +80,7 @@ def test_limits_are_noted() -> None:
         assert before >= 0
         assert set_limit(before) == 10
         assert set_limit(before) == before
-        for limit in (-1, "a", 1.5, None):
+        for limit in (-1, "a", 1.5, None, 2**64):
             with pytest.raises(TypeError, match=r"\[set_\w+_limit\] limit must"):
                 set_limit(limit)  # type: ignore[arg-type]
     assert mx.get_memory_limit() > 2**20
@@ -96,12 +96,32 @@ def test_size_of_buffers() -> None:
         mx.get_array_buffer_size(x, x + 1)
 
 
+def test_memory_that_arrays_share_counts_once() -> None:
+    x = mx.array([[1.0, 2.0], [3.0, 4.0]])
+    views = [x.reshape(4), x.T, mx.array(x)]
+    mx.eval(views)
+    assert mx.get_array_buffer_size(x, views) == 16
+    y = x + 1
+    mx.eval(y)
+    assert mx.get_array_buffer_size(x, y) == 32
+    with mx.engine("xla"):
+        z = x * 2
+        mx.eval(z)
+    assert mx.get_array_buffer_size(x, z, z) == 32
+
+
 def test_metal_has_the_same_functions() -> None:
     assert not mx.metal.is_available()
     assert mx.metal.device_info() == {}
     assert mx.metal.get_active_memory() == mx.get_active_memory()
     assert mx.metal.start_capture("trace") is None
     assert mx.metal.stop_capture() is None
+    with pytest.raises(TypeError, match=r"\[metal\.start_capture\] path must be a string"):
+        mx.metal.start_capture(1)  # type: ignore[arg-type]
+    for name in ("clear_cache", "get_cache_memory", "get_peak_memory", "reset_peak_memory"):
+        assert getattr(mx.metal, name) is getattr(mx, name)
+    for name in ("set_cache_limit", "set_memory_limit", "set_wired_limit"):
+        assert getattr(mx.metal, name) is getattr(mx, name)
 
 
 def test_a_program_that_returns_an_input_as_it_is_overwrites_none(monkeypatch: pytest.MonkeyPatch) -> None:

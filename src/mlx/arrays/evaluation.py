@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
+from mlx.ir.buffer import Buffer
 from mlx.ir.node import Node, hooks, recorder
 
 __all__ = [
@@ -63,13 +66,25 @@ def synchronize(stream: Any = None) -> None:
     """Wait until everything that was started has been computed.
 
     Args:
-        stream: taken for compatibility; XLA orders the work itself.
+        stream: a stream or a device. Work on all of them is waited for, since XLA orders it itself.
+
+    Raises:
+        TypeError: `stream` is neither.
+        ValueError: the device is not available.
+        RuntimeError: the stream belongs to another thread.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.async_eval(mx.ones(3) + 1)
+        >>> mx.synchronize()
     """
+    if stream is not None:
+        hooks.check_stream(stream, "synchronize")
     hooks.synchronize()
 
 
 def get_array_buffer_size(*args: Any) -> int:
-    """Bytes of the values of arrays; one that is held by several arrays counts once.
+    """Bytes of the values of arrays; memory that several of them lie in counts once.
 
     Args:
         *args: arrays and trees of arrays. Other leaves are passed over.
@@ -87,7 +102,18 @@ def get_array_buffer_size(*args: Any) -> int:
     nodes = set(_nodes_in(args))
     if any(node.value is None for node in nodes):
         raise ValueError("[get_array_buffer_size] An array is not evaluated, so that it takes no memory: mx.eval it.")
-    return sum(node.nbytes for node in nodes)
+    sizes: dict[int, int] = {}  # by the memory that values lie in, which reshaped and transposed ones share
+    for node in nodes:
+        memory = _memory_of(node.value)  # type: ignore[arg-type]
+        sizes[id(memory)] = max(node.nbytes, sizes.get(id(memory), 0))
+    return sum(sizes.values())
+
+
+def _memory_of(value: Buffer) -> Any:
+    memory = value.device if value.host is None else value.host
+    while isinstance(memory, np.ndarray) and memory.base is not None:
+        memory = memory.base
+    return memory
 
 
 def _nodes_in(trees: tuple[Any, ...]) -> Iterator[Node]:

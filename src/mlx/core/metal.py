@@ -13,21 +13,49 @@ from mlx.runtime.memory import (
 
 
 def is_available() -> bool:
-    """Whether Metal can be used: no. NVIDIA GPUs are reached through `mx.gpu` with the extra `cuda13`."""
+    """Whether Metal can be used: no. NVIDIA GPUs are reached through `mx.gpu` with the extra `cuda13`.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.metal.is_available()
+        False
+    """
     return False
 
 
 def device_info() -> dict[str, str | int]:
-    """What Metal says of its device: nothing here. Use `mx.device_info`."""
+    """What Metal says of its device: nothing here. Use `mx.device_info`.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.metal.device_info()
+        {}
+    """
     return {}
 
 
 def start_capture(path: str) -> None:
-    """Start to record what Metal does: it does nothing here, so there is nothing to record."""
+    """Start to record what Metal does: it does nothing here, so that no file is written.
+
+    `jax.profiler.trace` records what XLA does.
+
+    Args:
+        path: the file that Metal would write to.
+
+    Raises:
+        TypeError: `path` is no string.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.metal.start_capture("mlx.gputrace")
+        >>> mx.metal.stop_capture()
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"[metal.start_capture] path must be a string, got {path!r}.")
 
 
 def stop_capture() -> None:
-    """Stop what `start_capture` started."""
+    """Stop what `start_capture` started: nothing here."""
 
 
 __all__ = [

@@ -114,6 +114,7 @@ def recorder() -> Recorder:
 class Hooks:
     """What the runtime fills in, so that nodes and arrays reach it without importing it."""
 
+    check_stream: Callable[[object, str], None]
     evaluate: Callable[[list[Node]], None]
     evaluate_held: Callable[[], None]
     run_call: Callable[[Call], None]

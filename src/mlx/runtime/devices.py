@@ -11,7 +11,10 @@ import itertools
 import os
 import threading
 from functools import cache
+from operator import index as index_of
 from typing import Any
+
+from mlx.ir.node import hooks
 
 __all__ = [
     "Device",
@@ -39,8 +42,8 @@ __all__ = [
 class DeviceType(enum.Enum):
     """The kinds of device: `mx.cpu` and `mx.gpu`."""
 
-    cpu = "cpu"
-    gpu = "gpu"
+    cpu = 0
+    gpu = 1
 
     def __repr__(self) -> str:
         return f"DeviceType.{self.name}"
@@ -58,15 +61,31 @@ gpu = DeviceType.gpu
 
 
 class Device:
-    """A device by type and index. `Device(mx.cpu) == mx.cpu`."""
+    """A device by type and index. `Device(mx.cpu) == mx.cpu`.
+
+    Args:
+        type: `mx.cpu` or `mx.gpu`.
+        index: which one of several, from 0.
+
+    Raises:
+        TypeError: `type` is no DeviceType, or `index` no int.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.Device(mx.gpu, 1)
+        Device(gpu, 1)
+    """
 
     __slots__ = ("index", "type")
 
     def __init__(self, type: DeviceType, index: int = 0) -> None:
         if not isinstance(type, DeviceType):
             raise TypeError(f"[Device] type must be mx.cpu or mx.gpu, got {type!r}.")
+        try:
+            self.index = index_of(index)
+        except TypeError:
+            raise TypeError(f"[Device] index must be an int, got {index!r}.") from None
         self.type = type
-        self.index = index
 
     def __repr__(self) -> str:
         return f"Device({self.type.name}, {self.index})"
@@ -155,44 +174,107 @@ def _only_the_cpu_is_wanted() -> bool:
 def is_available(device: Device | DeviceType) -> bool:
     """Whether programs can run on a device.
 
+    Args:
+        device: a device, or `mx.cpu` or `mx.gpu` for the first of them.
+
+    Raises:
+        TypeError: `device` is none of these.
+
     Example:
         >>> import mlx.core as mx
-        >>> mx.is_available(mx.cpu)
-        True
+        >>> mx.is_available(mx.cpu), mx.is_available(mx.Device(mx.cpu, 7))
+        (True, False)
     """
-    index = device.index if isinstance(device, Device) else 0
-    return index < device_count(device.type if isinstance(device, Device) else device)
+    wanted = _device(device, "is_available")
+    return 0 <= wanted.index < device_count(wanted.type)
 
 
 def device_count(device_type: DeviceType) -> int:
-    """The number of devices of a type that programs can run on."""
+    """The number of devices of a type that programs can run on.
+
+    Args:
+        device_type: `mx.cpu` or `mx.gpu`.
+
+    Raises:
+        TypeError: `device_type` is neither.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.device_count(mx.cpu)
+        1
+    """
+    if not isinstance(device_type, DeviceType):
+        raise TypeError(f"[device_count] Expected mx.cpu or mx.gpu, got {device_type!r}.")
     return 1 if device_type is cpu or gpu_is_available() else 0
 
 
 def default_device() -> Device:
-    """The device that programs run on."""
+    """The device that programs run on: an accelerator where there is one, unless another was set.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.set_default_device(mx.cpu)
+        >>> mx.default_device()
+        Device(cpu, 0)
+    """
     if _process_default.device is None:
         _process_default.device = Device(gpu if gpu_is_available() else cpu)
     return _process_default.device
 
 
 def set_default_device(device: Device | DeviceType) -> None:
-    """Set the device that programs run on.
+    """Set the device that programs run on, in all threads.
+
+    Args:
+        device: a device, or `mx.cpu` or `mx.gpu` for the first of them.
 
     Raises:
         ValueError: the device is not available.
+        TypeError: `device` is none of these.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.set_default_device(mx.cpu)
     """
     _process_default.device = _available(device, "set_default_device", "set that device")
 
 
 def default_stream(device: Device | DeviceType) -> Stream:
-    """The stream that work on a device goes to unless another is named."""
+    """The stream that work on a device goes to in this thread, unless another is named.
+
+    Args:
+        device: a device, or `mx.cpu` or `mx.gpu` for the first of them.
+
+    Raises:
+        ValueError: the device is not available.
+        TypeError: `device` is none of these.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.default_stream(mx.cpu).device
+        Device(cpu, 0)
+    """
     wanted = _available(device, "default_stream", "get a stream")
     return _defaults.streams.setdefault(wanted.type, Stream(wanted, 0, None))
 
 
 def set_default_stream(stream: Stream) -> None:
-    """Set the stream that work on its device goes to in this thread."""
+    """Set the stream that work on its device goes to in this thread.
+
+    Args:
+        stream: the stream.
+
+    Raises:
+        TypeError: `stream` is no stream.
+        RuntimeError: the stream belongs to another thread.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.set_default_stream(mx.new_stream(mx.cpu))
+        >>> mx.clear_streams()
+    """
+    if not isinstance(stream, Stream):
+        raise TypeError(f"[set_default_stream] Expected a stream, as mx.new_stream makes it, got {stream!r}.")
     stream.check_thread()
     _defaults.streams[stream.device.type] = stream
 
@@ -200,30 +282,76 @@ def set_default_stream(stream: Stream) -> None:
 def new_stream(device: Device | DeviceType) -> Stream:
     """A new stream for use in this thread.
 
+    Args:
+        device: a device, or `mx.cpu` or `mx.gpu` for the first of them.
+
     Raises:
         ValueError: the device is not available.
+        TypeError: `device` is none of these.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.new_stream(mx.cpu) == mx.new_stream(mx.cpu)
+        False
     """
     return Stream(_available(device, "new_stream", "make a stream"), next(_stream_numbers), threading.get_ident())
 
 
 def new_thread_local_stream(device: Device | DeviceType) -> ThreadLocalStream:
-    """A new stream that every thread may use."""
+    """A new stream that every thread may use; arguments and errors are those of `new_stream`.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> isinstance(mx.new_thread_local_stream(mx.cpu), mx.ThreadLocalStream)
+        True
+    """
     wanted = _available(device, "new_thread_local_stream", "make a stream")
     return ThreadLocalStream(wanted, next(_stream_numbers), None)
 
 
 def new_thread_unsafe_stream(device: Device | DeviceType) -> Stream:
-    """A new stream that any thread may use; keeping its work in order is up to the caller."""
+    """A new stream that any thread may use; keeping its work in order is up to the caller.
+
+    Arguments and errors are those of `new_stream`.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.new_thread_unsafe_stream(mx.cpu).device
+        Device(cpu, 0)
+    """
     return Stream(_available(device, "new_thread_unsafe_stream", "make a stream"), next(_stream_numbers), None)
 
 
 def clear_streams() -> None:
-    """Forget the streams that this thread made its default ones."""
+    """Forget the streams that this thread made its default ones.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> stream = mx.new_stream(mx.cpu)
+        >>> mx.set_default_stream(stream)
+        >>> mx.clear_streams()
+        >>> mx.default_stream(mx.cpu) == stream
+        False
+    """
     _defaults.streams.clear()
 
 
 class StreamContext:
-    """Makes a stream, or a device, the default one inside a `with` block."""
+    """Makes a stream, or a device, the default one inside a `with` block.
+
+    Args:
+        s: a stream, or a device for its default stream.
+
+    Raises:
+        TypeError: `s` is none of these.
+        ValueError: on entering, the device is not available.
+        RuntimeError: on entering, the stream belongs to another thread.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> with mx.StreamContext(mx.cpu):
+        ...     x = mx.array(1) + 1
+    """
 
     def __init__(self, s: Stream | Device | DeviceType) -> None:
         if not isinstance(s, Stream | Device | DeviceType):
@@ -249,6 +377,14 @@ class StreamContext:
 def stream(s: Stream | Device | DeviceType) -> StreamContext:
     """A context in which a stream, or the default stream of a device, is the default one.
 
+    Args:
+        s: a stream, or a device for its default stream.
+
+    Raises:
+        TypeError: `s` is none of these.
+        ValueError: on entering, the device is not available.
+        RuntimeError: on entering, the stream belongs to another thread.
+
     Example:
         >>> import mlx.core as mx
         >>> with mx.stream(mx.cpu):
@@ -257,11 +393,27 @@ def stream(s: Stream | Device | DeviceType) -> StreamContext:
     return StreamContext(s)
 
 
+def check_stream(stream: Any, function: str) -> None:
+    """Check what was passed as `stream` to a public function."""
+    if isinstance(stream, Stream):
+        stream.check_thread()
+    elif isinstance(stream, Device | DeviceType):
+        _available(stream, function, "run")
+    else:
+        raise TypeError(f"[{function}] stream must be a Stream, a Device, or mx.cpu or mx.gpu, got {stream!r}.")
+
+
+hooks.check_stream = check_stream
+
+
 def device_info(d: Device | DeviceType | None = None) -> dict[str, str | int]:
     """What is known of a device: `device_name` and `architecture`; nothing of one that is not available.
 
     Args:
         d: the device; by default the one that programs run on.
+
+    Raises:
+        TypeError: `d` is no device.
 
     Example:
         >>> import mlx.core as mx

@@ -35,7 +35,9 @@ _limits = _Limits()
 
 
 def get_active_memory() -> int:
-    """Bytes that the values of arrays hold now.
+    """Bytes that the values of arrays take now. Arrays that share memory, as reshaped ones do, count for each.
+
+    `get_array_buffer_size` counts such memory once.
 
     Example:
         >>> import mlx.core as mx
@@ -55,47 +57,111 @@ def get_peak_memory() -> int:
     """The most bytes that the values of arrays held since the start or the last `reset_peak_memory`.
 
     Intermediate values that never belonged to an array are not counted.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.reset_peak_memory()
+        >>> x = mx.array([0.0] * 1000)
+        >>> mx.get_peak_memory() >= 4000
+        True
     """
     forget_dead()
     return meter.peak
 
 
 def reset_peak_memory() -> None:
-    """Start to measure the peak anew: it is 0 until the next value is computed."""
+    """Start to measure the peak anew: it is 0 until the next value is computed.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.reset_peak_memory()
+        >>> mx.get_peak_memory()
+        0
+    """
     forget_dead()
     meter.peak = 0
 
 
 def get_cache_memory() -> int:
-    """Bytes kept for reuse by this library: none, since the allocators below keep their own."""
+    """Bytes kept for reuse by this library: none, since the allocators below keep their own.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.get_cache_memory()
+        0
+    """
     return 0
 
 
 def clear_cache() -> None:
-    """Give back memory kept for reuse; there is none here."""
+    """Give back memory kept for reuse; there is none here.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.clear_cache()
+    """
 
 
 def get_memory_limit() -> int:
-    """The limit last set, by default the machine's memory in bytes."""
+    """The limit last set, by default the machine's memory in bytes.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> mx.get_memory_limit() > 0
+        True
+    """
     if _limits.memory is None:
         _limits.memory = _physical_memory()
     return _limits.memory
 
 
 def set_memory_limit(limit: int) -> int:
-    """Note a limit in bytes and return the one before. It is not enforced."""
+    """Note a limit in bytes and return the one before. It is not enforced.
+
+    What XLA takes of a GPU is limited by the environment variable XLA_PYTHON_CLIENT_MEM_FRACTION.
+
+    Args:
+        limit: bytes.
+
+    Raises:
+        TypeError: `limit` is no int, negative, or of more than 64 bits.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> before = mx.set_memory_limit(2**30)
+        >>> mx.set_memory_limit(before)
+        1073741824
+    """
     before, _limits.memory = get_memory_limit(), _checked(limit, "set_memory_limit")
     return before
 
 
 def set_cache_limit(limit: int) -> int:
-    """Note a limit of the cache in bytes and return the one before. There is no cache here."""
+    """Note a limit of the cache in bytes and return the one before. There is no cache here.
+
+    Arguments and errors are those of `set_memory_limit`.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> before = mx.set_cache_limit(2**20)
+        >>> mx.set_cache_limit(before)
+        1048576
+    """
     before, _limits.cache = _limits.cache, _checked(limit, "set_cache_limit")
     return before
 
 
 def set_wired_limit(limit: int) -> int:
-    """Note a limit of wired memory in bytes and return the one before. Memory is not wired here."""
+    """Note a limit of wired memory in bytes and return the one before. Memory is not wired here.
+
+    Arguments and errors are those of `set_memory_limit`.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> before = mx.set_wired_limit(2**20)
+        >>> mx.set_wired_limit(before)
+        1048576
+    """
     before, _limits.wired = _limits.wired, _checked(limit, "set_wired_limit")
     return before
 
@@ -107,6 +173,8 @@ def _checked(limit: int, function: str) -> int:
         raise TypeError(f"[{function}] limit must be a number of bytes, got {limit!r}") from None
     if limit < 0:
         raise TypeError(f"[{function}] limit must not be negative, got {limit}")
+    if limit >= 2**64:
+        raise TypeError(f"[{function}] limit must fit in 64 bits, got {limit}")
     return limit
 
 
