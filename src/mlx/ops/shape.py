@@ -58,6 +58,9 @@ def _complete(shape: Shape, size: int, function: str) -> Shape:
         for extent in shape:
             checked_extent(extent, function)
         raise ValueError(f"[{function}] Cannot reshape array of size {size} into shape {shape}.")
+    if size == 0:  # only without elements can an extent be out of range
+        for extent in shape:
+            checked_extent(extent, function)
     return shape
 
 
@@ -97,8 +100,6 @@ def reshape(a: array, /, shape: Sequence[int], *, stream: StreamOrDevice = None)
     """
     x = array_node(a, "reshape")
     wanted, size = integers(shape, "reshape", "shape"), x.size
-    for extent in wanted:
-        checked_extent(extent, "reshape")
     wanted = _complete_for_any(wanted, size) if type(size) is Size else _complete(wanted, size, "reshape")
     return wrap(primitives.reshape(x, wanted))
 
