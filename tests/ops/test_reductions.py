@@ -121,7 +121,9 @@ def test_empty_arrays(engine: None) -> None:
         with pytest.raises(ValueError, match="zero size array"):
             function(nothing, 1)
     with pytest.raises(ValueError, match=r"\[logsumexp\] Received empty array"):
-        mx.logsumexp(nothing, 1)
+        mx.logsumexp(nothing, 0)
+    assert mx.logsumexp(nothing, 1).shape == (0,)
+    assert mx.logsumexp(nothing, 1, keepdims=True).shape == (0, 1)
     with pytest.raises(ValueError, match=r"\[median\] Cannot take median along empty axis"):
         mx.median(nothing, 0)
 

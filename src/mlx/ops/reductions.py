@@ -506,7 +506,7 @@ def logsumexp(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream:
 
     Raises:
         IndexError: an axis is out of range.
-        ValueError: the array has no elements, or an axis is given twice, or any for an array without axes.
+        ValueError: an axis has no elements or is given twice, or one is given for an array without axes.
 
     Example:
         >>> import mlx.core as mx
@@ -515,8 +515,8 @@ def logsumexp(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream:
     """
     x = _node(a, "logsumexp")
     axes = _axes_of_exponentials(axis, x, "logsumexp")
-    if 0 in x.shape:
-        raise ValueError("[logsumexp] Received empty array, of which there is no logsumexp.")
+    if 0 in [x.shape[one] for one in axes]:
+        raise ValueError("[logsumexp] Received empty array along the axes to reduce, of which there is no logsumexp.")
     return wrap(_reduce(LOGSUMEXP, at_least_float(x), axes, flag(keepdims, "logsumexp", "keepdims")))
 
 
