@@ -161,6 +161,20 @@ def test_addmm_records_no_factor_of_one_and_no_term_of_zero() -> None:
     assert mx.addmm(mx.array([float("nan"), 1.0]), a, b, beta=0.0).tolist() == [[2.0, 2.0]] * 3
 
 
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16])
+def test_addmm_in_half_precision_scales_before_it_rounds(engine: Any, dtype: mx.Dtype) -> None:
+    """The product, 102400, is beyond the range of float16."""
+    a, b, c = mx.full((4, 512), 2.0, dtype), mx.full((512, 3), 100.0, dtype), mx.ones((3,), dtype)
+    with mx.engine(engine):
+        out = mx.addmm(c, a, b, 0.125, 0.0)
+        assert out.dtype == dtype
+        assert out.tolist() == [[12800.0] * 3] * 4
+        _, gradients = mx.vjp(lambda c, a, b: mx.addmm(c, a, b, 0.125, 2.0), [c, a, b], [mx.ones((4, 3), dtype)])
+    assert [g.dtype for g in gradients] == [dtype] * 3
+    assert [g[(0,) * g.ndim].item() for g in gradients] == [8.0, 37.5, 1.0]
+
+
 def test_addmm_differentiates_all_three() -> None:
     c, a, b = sample(4), sample(3, 2, seed=1), sample(2, 4, seed=2)
     inputs = [mx.array(c), mx.array(a), mx.array(b)]

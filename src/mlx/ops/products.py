@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlx.arrays.array import array, wrap
-from mlx.ir.dtypes import Dtype, promote_types
+from mlx.ir.dtypes import Dtype, float32, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape, scalar_node
 from mlx.ir.sizes import broadcast_extent, open_sizes
@@ -127,13 +127,15 @@ def addmm(
         dtype = product_dtype((z.dtype, x.dtype, y.dtype), "addmm")
         z, x, y = cast(z, dtype), cast(x, dtype), cast(y, dtype)
     _check_matrices(x, y, "addmm")
+    if dtype.is_half and alpha != 1:  # it may bring a product back into the range
+        z, x, y = cast(z, float32), cast(x, float32), cast(y, float32)
     product = primitives.matmul(x, y)
     if z.shape != product.shape and broadcast_shape(z.shape, product.shape) != product.shape:
         raise ValueError(
             f"[addmm] c of shape {z.shape} must broadcast to the output shape {product.shape}, that of a @ b."
         )
     product = _scaled(product, alpha)
-    return wrap(product if beta == 0 else product + _scaled(z, beta))
+    return wrap(cast(product if beta == 0 else product + _scaled(z, beta), dtype))
 
 
 def _scaled(x: Node, factor: float) -> Node:
