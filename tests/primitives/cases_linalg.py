@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 from case import Case, sample
 from cases_shape import flat, flat_numpy
 
 import mlx.core as mx
 from mlx.arrays.array import wrap
-from mlx.primitives.linalg import COFACTOR, DEAD_MATRIX, DETERMINANT, LOG_DETERMINANT
+from mlx.primitives.determinants import COFACTOR, COFACTOR_CHANGE, DETERMINANT, LOG_DETERMINANT
+from mlx.primitives.linalg import DEAD_MATRIX
 from mlx.primitives.structure import PROJECT
 
 REAL = ("float32", "float64")
@@ -76,6 +78,35 @@ def hollow(function: Any, x: Any) -> list[Any]:
     return [function(empty(x, *shape)) for shape in ((0, 0), (3, 0, 0), (0, 2, 2))]
 
 
+def factored(x: Any) -> Any:
+    """The rows, both factors, and the same packed with the pivots."""
+    parts = (*mx.linalg.lu(x), *mx.linalg.lu_factor(x))
+    return flat(*(part.astype(x.dtype) for part in parts))
+
+
+def factored_numpy(x: Any) -> Any:
+    packed, pivots = scipy.linalg.lu_factor(x)
+    return flat_numpy(*scipy.linalg.lu(x, p_indices=True), packed, pivots)
+
+
+def lu_of_all_shapes(x: Any) -> Any:
+    hollow = [factored(empty(x, *shape)) for shape in ((0, 0), (3, 0), (0, 3), (0, 2, 2))]
+    parts = (x, strided(x), x[..., :2], x[..., :2, :], x[..., :1], x[0])
+    return mx.concatenate([factored(part) for part in parts] + hollow)
+
+
+def lu_of_all_shapes_numpy(x: Any) -> Any:
+    def each(x: Any) -> Any:
+        return flat_numpy(*map(np.stack, zip(*(parts_numpy(y) for y in x), strict=True)))
+
+    def parts_numpy(x: Any) -> Any:
+        return (*scipy.linalg.lu(x, p_indices=True), *scipy.linalg.lu_factor(x))
+
+    rows = np.arange(3)  # of three rows without columns
+    stacks = [each(y) for y in (x, x, x[..., :2], x[..., :2, :], x[..., :1])]
+    return np.concatenate([*stacks, factored_numpy(x[0]), rows])
+
+
 def determinant(x: Any) -> Any:
     return wrap(DETERMINANT(x._node))
 
@@ -86,6 +117,17 @@ def cofactor(x: Any) -> Any:
 
 def cofactor_numpy(x: Any) -> Any:
     return np.linalg.det(x)[..., None, None] * np.swapaxes(np.linalg.inv(x), -1, -2)
+
+
+def cofactor_change(x: Any, g: Any) -> Any:
+    return wrap(COFACTOR_CHANGE(x._node, g._node))
+
+
+def cofactor_change_numpy(x: Any, g: Any) -> Any:
+    """det(A) (tr(B G) B - B G B)^T with B the inverse of A."""
+    b = np.linalg.inv(x)
+    trace = np.trace(b @ g, axis1=-2, axis2=-1)[..., None, None]
+    return np.linalg.det(x)[..., None, None] * np.swapaxes(trace * b - b @ g @ b, -1, -2)
 
 
 def log_determinant(x: Any) -> tuple[Any, Any]:
@@ -150,6 +192,20 @@ CASES = [
         wrt=(),
         dtypes=REAL,
         reference=qr_of_all_shapes_numpy,
+        label="shapes",
+        smooth=SMOOTH,
+    ),
+    Case("lu", factored, [regular(3, 3)], dtypes=REAL, reference=factored_numpy, smooth=SMOOTH),
+    Case("lu", factored, [regular(3, 3)[[1, 2, 0]]], reference=factored_numpy, label="exchanged", smooth=SMOOTH),
+    Case("lu", factored, [sample(4, 2, seed=2)], reference=factored_numpy, label="tall", smooth=SMOOTH),
+    Case("lu", factored, [sample(2, 4, seed=1)], reference=factored_numpy, label="wide", smooth=SMOOTH),
+    Case(
+        "lu",
+        lu_of_all_shapes,
+        [sample(2, 3, 3, seed=3)],
+        wrt=(),
+        dtypes=REAL,
+        reference=lu_of_all_shapes_numpy,
         label="shapes",
         smooth=SMOOTH,
     ),
@@ -235,6 +291,18 @@ CASES = [
         reference=lambda x: flat_numpy(cofactor_numpy(x), cofactor_numpy(x)),
         smooth=SMOOTH,
     ),
+    Case(
+        "cofactor_change",
+        lambda x, g: flat(
+            cofactor_change(x, g), cofactor_change(strided(x), g), *hollow(lambda y: cofactor_change(y, y), x)
+        ),
+        [np.stack([regular(3, 3), reflected(3, 3)]), sample(2, 3, 3, seed=8)],
+        wrt=(0, 1),
+        dtypes=REAL,
+        reference=lambda x, g: flat_numpy(cofactor_change_numpy(x, g), cofactor_change_numpy(x, g)),
+        smooth=SMOOTH,
+    ),
+    Case("cofactor", cofactor, [reflected(4, 4)], label="larger", smooth=SMOOTH),
     Case(
         "log_determinant",
         lambda x: flat(

@@ -90,6 +90,18 @@ def values_of_all_shapes(x: Any) -> Any:
     return flat(*(values(part) for part in (x, strided(x), x[..., :2], x[..., :2, :], x[0])), *hollow)
 
 
+def pseudo_inverses(x: Any) -> Any:
+    """Of matrices of all shapes, and of products of fewer columns and rows, which have no full rank."""
+    parts = (x, strided(x), x[..., :2], x[..., :2, :], x[..., :1] @ x[..., :1, :], x[..., :2] @ x[..., :2, :], x[0])
+    hollow = [mx.linalg.pinv(empty(x, *shape)) for shape in ((0, 0), (3, 0), (0, 2), (0, 2, 2))]
+    return flat(*map(mx.linalg.pinv, parts), *hollow)
+
+
+def pseudo_inverses_numpy(x: Any) -> Any:
+    parts = (x, x, x[..., :2], x[..., :2, :], x[..., :1] @ x[..., :1, :], x[..., :2] @ x[..., :2, :], x[0])
+    return flat_numpy(*(np.linalg.pinv(y, rcond=1e-5) for y in parts))
+
+
 CASES = [
     Case("svd", invariants, [graded(3, 3)], label="square", dtypes=DTYPES, smooth=SMOOTH, reference=invariants_numpy),
     Case("svd", invariants, [graded(4, 2)], label="tall", dtypes=DTYPES, smooth=SMOOTH, reference=invariants_numpy),
@@ -124,5 +136,13 @@ CASES = [
         smooth=SMOOTH,
         reference=lambda x: flat_numpy(*(np.linalg.norm(x, ord, axis=(-2, -1)) for ord in ("nuc", 2, -2))),
         label="norms",
+    ),
+    Case(
+        "pseudo_inverse",
+        pseudo_inverses,
+        [graded(3, 3, 2)],
+        dtypes=("float32", "float64"),
+        smooth=2e-3,
+        reference=pseudo_inverses_numpy,
     ),
 ]

@@ -35,7 +35,7 @@ UNDEFINED = {"gathered_matmul-strided": ("twice",)}
 # What may be traced anew when all sizes double: where the parity of a number decides, where a matrix becomes high that
 # was wide, where the factors of an extent matter, where the case slices by one, and where a constant of the case meets
 # its inputs.
-RETRACED = ("hadamard", "qr", "svd", "matrix_root", "root_change", "sort-median")
+RETRACED = ("hadamard", "lu-shapes", "qr", "svd", "matrix_root", "root_change", "sort-median")
 
 
 def resized(x: Any, resize: Resize) -> Any:

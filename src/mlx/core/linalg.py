@@ -1,18 +1,10 @@
 """Linear algebra of the public face: `mx.linalg`. It only re-exports."""
 
-from mlx.ops.linalg import (
-    cholesky,
-    cholesky_inv,
-    cross,
-    det,
-    inv,
-    qr,
-    slogdet,
-    solve,
-    solve_triangular,
-    svd,
-    tri_inv,
-)
+from mlx.ops.cross import cross
+from mlx.ops.decompositions import cholesky, lu, lu_factor, qr, svd
+from mlx.ops.determinants import det, slogdet
+from mlx.ops.eigen import eig, eigh, eigvals, eigvalsh
+from mlx.ops.linalg import cholesky_inv, inv, pinv, solve, solve_triangular, tri_inv
 from mlx.ops.norms import norm
 
 __all__ = [
@@ -20,8 +12,15 @@ __all__ = [
     "cholesky_inv",
     "cross",
     "det",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
     "inv",
+    "lu",
+    "lu_factor",
     "norm",
+    "pinv",
     "qr",
     "slogdet",
     "solve",

@@ -1,4 +1,5 @@
 """The singular value decomposition of real and complex matrices, which are the last two axes; leading axes are batches.
+And the pseudo-inverse, which is found by it.
 
 A matrix whose decomposition is not found (it has elements that are not finite) gets NaN on both engines, and leaves the
 others of its batch alone. What linear algebra shares lives in `linalg`.
@@ -6,84 +7,82 @@ others of its batch alone. What linear algebra shares lives in `linalg`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from mlx.ir.dtypes import Dtype, bool_
+from mlx.ir.dtypes import Dtype, bool_, float64
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive
+from mlx.primitives.arithmetic import ABS, LESS_EQUAL
 from mlx.primitives.creation import EYE
-from mlx.primitives.elementwise import SELECT, conjugate, real_part_dtype, weigh
-from mlx.primitives.linalg import QR, batched_matrices, cubic_cost, matrix_transpose
+from mlx.primitives.elementwise import SELECT, real_part_dtype
+from mlx.primitives.factorisations import QR
+from mlx.primitives.linalg import (
+    adjoint,
+    as_row,
+    batched_matrices,
+    cubic_cost,
+    decomposed,
+    matrix_transpose,
+    of_finite_matrices,
+    product,
+    unused,
+)
 from mlx.primitives.matmul import matmul
-from mlx.primitives.shape import reshape
+from mlx.primitives.reductions import MAX
 from mlx.primitives.slicing import place, slice_axis, zeros
 from mlx.primitives.structure import PROJECT, cast
-
-
-def adjoint(x: Node) -> Node:
-    """The conjugate transposes of matrices."""
-    return conjugate(matrix_transpose(x))
-
-
-def _row(x: Node) -> Node:
-    return reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
-
-
-def _column(x: Node) -> Node:
-    return reshape(x, (*x.shape, 1))
-
 
 # ---------------------------------------------------------------------- kernels
 
 
-def _decomposed(a: Any) -> tuple[Any, Any, Any]:
-    """NumPy's decomposition; NaN for the matrices of which it finds none."""
-    try:
-        return tuple(np.linalg.svd(a, full_matrices=True))  # type: ignore[return-value]
-    except np.linalg.LinAlgError:
-        *lead, rows, columns = a.shape
-        shapes = (rows, rows), (min(rows, columns),), (columns, columns)
-        dtypes = a.dtype, a.real.dtype, a.dtype
-        outputs = tuple(np.full((*lead, *s), np.nan, d) for s, d in zip(shapes, dtypes, strict=True))
-        if lead:
-            for index in np.ndindex(*lead):
-                for out, part in zip(outputs, _decomposed(a[index]), strict=True):
-                    out[index] = part
-        return outputs  # type: ignore[return-value]
+def _svd(a: Any) -> tuple[Any, Any, Any]:
+    return of_finite_matrices(np, lambda a: decomposed(lambda a: tuple(np.linalg.svd(a)), a), a)
 
 
-def _decomposed_xla(xla: Any, a: Any) -> tuple[Any, Any, Any]:
+def _svd_xla(xla: Any, a: Any) -> tuple[Any, Any, Any]:
     if 0 in a.shape:  # an orthonormal basis of what is left, as NumPy has it
         jnp = xla.jnp
         *lead, rows, columns = a.shape
         u, vh = (jnp.broadcast_to(jnp.eye(n, dtype=a.dtype), (*lead, n, n)) for n in (rows, columns))
         return u, jnp.zeros((*lead, min(rows, columns)), a.real.dtype), vh
-    return tuple(xla.lax.linalg.svd(a, full_matrices=True))
+    return of_finite_matrices(xla.jnp, lambda a: tuple(xla.lax.linalg.svd(a, full_matrices=True)), a)
 
 
 def _values_alone(a: Any) -> Any:
-    try:
-        return np.linalg.svd(a, compute_uv=False)
-    except np.linalg.LinAlgError:
-        lead = a.shape[:-2]
-        out = np.full((*lead, min(a.shape[-2:])), np.nan, a.real.dtype)
-        if lead:
-            for index in np.ndindex(lead):
-                out[index] = _values_alone(a[index])
-        return out
+    return of_finite_matrices(np, lambda a: decomposed(lambda a: (np.linalg.svd(a, compute_uv=False),), a), a)[0]
 
 
 def _values_alone_xla(xla: Any, a: Any) -> Any:
     if 0 in a.shape:
         return xla.jnp.zeros((*a.shape[:-2], min(a.shape[-2:])), a.real.dtype)
-    values = xla.lax.linalg.svd(a, compute_uv=False)
-    return values[0] if isinstance(values, tuple | list) else values
+
+    def values(a: Any) -> tuple[Any, ...]:
+        found = xla.lax.linalg.svd(a, compute_uv=False)
+        return tuple(found) if isinstance(found, tuple | list) else (found,)
+
+    return of_finite_matrices(xla.jnp, values, a)[0]
 
 
 # ---------------------------------------------------------------------- derivatives
+
+_ROUNDING = 8  # units of rounding of the largest of them by which numbers that coincide may differ
+
+
+def rounding_of(sizes: Node) -> Node:
+    """By how much numbers may differ by rounding, as matrices of one element, where rows hold their moduli."""
+    if sizes.shape[-1] == 0:
+        return zeros((*sizes.shape[:-1], 1), sizes.dtype)
+    unit = np.finfo(np.float64 if sizes.dtype is float64 else np.float32).eps
+    return MAX(sizes, (sizes.ndim - 1,), True) * (_ROUNDING * float(unit))
+
+
+def reciprocal(x: Node, rounding: Node) -> Node:
+    """1 / x, and zero where x is zero up to rounding."""
+    vanishes = LESS_EQUAL(ABS(x), rounding)
+    return SELECT(vanishes, 0, 1 / SELECT(vanishes, 1, x))
 
 
 def _svd_shape(a: Node) -> tuple[tuple[Shape, Shape, Shape], tuple[Dtype, Dtype, Dtype]]:
@@ -124,30 +123,34 @@ def _svd_cotangent(g: Sequence[Node | None], out: Node, a: Node) -> Node:
     With P = U^H dA V those two are P S^T + S P^H and S^T P + P^H S, divided by differences of squared singular values.
     Split into partial fractions, the terms that do not depend on a small difference are not multiplied by it.
     """
-    u, s, vh = (PROJECT(out, index) for index in range(3))
     g_u, g_s, g_vh = g
     rows, columns = a.shape[-2:]
     diagonal = EYE(rows, columns, 0, bool_)
+    dead = unused((g_u, None if g_s is None else as_row(g_s), g_vh), as_row(PROJECT(out, 1)))
+    u, vh = SELECT(dead, 0, PROJECT(out, 0)), SELECT(dead, 0, PROJECT(out, 2))
+    s = SELECT(dead, 0, as_row(PROJECT(out, 1)))
     inner = None
     if g_u is not None or g_vh is not None:
         left = _fitted(_rotation(g_u, u), a.shape)
         right = _fitted(_rotation(None if g_vh is None else adjoint(g_vh), adjoint(vh)), a.shape)
-        of_rows, of_columns = _column(_padded(s, rows)), _row(_padded(s, columns))
+        of_rows, of_columns = matrix_transpose(_padded(s, rows)), _padded(s, columns)
+        rounding = rounding_of(s)
         # On the diagonal only the second term counts, for the phases of complex vectors; in real ones it is zero.
-        apart = SELECT(diagonal, 0, 1 / SELECT(diagonal, 1, of_columns - of_rows))
-        together = 1 / (of_columns + of_rows)
-        inner = weigh((left + right) * 0.5, cast(apart, a.dtype)) + weigh((left - right) * 0.5, cast(together, a.dtype))
+        apart = SELECT(diagonal, 0, reciprocal(of_columns - of_rows, rounding))
+        together = reciprocal(of_columns + of_rows, rounding)
+        inner = (left + right) * cast(apart * 0.5, a.dtype) + (left - right) * cast(together * 0.5, a.dtype)
     if g_s is not None:
-        of_values = SELECT(diagonal, cast(_column(_padded(g_s, rows)), a.dtype), 0)
+        of_values = SELECT(diagonal, cast(matrix_transpose(_padded(as_row(g_s), rows)), a.dtype), 0)
         inner = of_values if inner is None else inner + of_values
     assert inner is not None
-    return matmul(matmul(u, inner), vh)
+    return product(u, inner, vh)
 
 
 def _values_cotangent(g: Node, out: Node, a: Node) -> Node:
     """dS is the diagonal of U^H dA V; where values coincide, too, for functions that do not tell them apart."""
-    u, vh = _leading_vectors(a)
-    return matmul(u * cast(_row(g), a.dtype), vh)
+    dead = unused((as_row(g),), as_row(out))
+    u, vh = (SELECT(dead, 0, x) for x in _leading_vectors(a))
+    return matmul(u * cast(as_row(g), a.dtype), vh)
 
 
 def _leading_vectors(a: Node) -> tuple[Node, Node]:
@@ -172,13 +175,13 @@ def _leading_vectors(a: Node) -> tuple[Node, Node]:
 
 # Unitary U and V^H of shapes (m, m) and (n, n), and the singular values s in descending order: A = U diag(s) V^H.
 # Where singular values coincide only the space that their vectors span is determined, and likewise that of the further
-# columns of U or rows of V^H where A is not square: within such a space the vectors have no derivative.
+# columns of U or rows of V^H where A is not square: what turns vectors within such a space passes no derivative.
 SVD = Primitive(
     "svd",
     arity=1,
     shape=_svd_shape,
-    kernel=_decomposed,
-    lower=_decomposed_xla,
+    kernel=_svd,
+    lower=_svd_xla,
     vjp=(_svd_cotangent,),
     many=True,
     cost=cubic_cost(10.0),
@@ -197,3 +200,64 @@ SINGULAR_VALUES = Primitive(
     library_bound=True,
 )
 SINGULAR_VALUES.batch = batched_matrices(SINGULAR_VALUES)
+
+# ---------------------------------------------------------------------- the pseudo-inverse
+
+_CUTOFF = 10  # units of rounding, times the larger extent, from which a singular value counts, relative to the largest
+
+
+def _inverted(library: Any, u: Any, s: Any, vh: Any) -> Any:
+    """V diag(1 / s) U^H, where singular values that are zero up to rounding stay zero."""
+    extent = max(u.shape[-2], vh.shape[-1])
+    counts = s > _CUTOFF * extent * float(np.finfo(s.dtype).eps) * s.max(axis=-1, keepdims=True)
+    inverses = library.where(counts, 1 / library.where(counts, s, np.ones((), s.dtype)), np.zeros((), s.dtype))
+    v, uh = (library.conj(library.swapaxes(x, -1, -2)) for x in (vh, u))
+    return library.matmul(v * inverses[..., None, :].astype(v.dtype), uh)
+
+
+def _pseudo_inverse(library: Any, decompose: Callable[[Any], tuple[Any, ...]], a: Any) -> Any:
+    if 0 in a.shape:
+        return library.zeros((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
+    return of_finite_matrices(library, lambda a: (_inverted(library, *decompose(a)),), a)[0]
+
+
+def _thin_svd(a: Any) -> tuple[Any, ...]:
+    return decomposed(lambda a: tuple(np.linalg.svd(a, full_matrices=False)), a)
+
+
+def _thin_svd_xla(xla: Any) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda a: tuple(xla.lax.linalg.svd(a, full_matrices=False))
+
+
+def _pseudo_inverse_cotangent(g: Node, out: Node, a: Node) -> Node:
+    """For dB = -B dA B + B B^H dA^H (1 - A B) + (1 - B A) dA^H B^H B with the pseudo-inverse B of A.
+
+    Golub & Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables
+    separate", 1973. It holds while the rank stays as it is.
+    """
+    dead = unused((g,), out)
+    a, b = SELECT(dead, 0, a), SELECT(dead, 0, out)
+    a_adjoint, b_adjoint, g_adjoint = adjoint(a), adjoint(b), adjoint(g)
+    from_right = product(g_adjoint, b, b_adjoint)
+    from_left = product(b_adjoint, b, g_adjoint)
+    return (
+        from_right
+        - product(b_adjoint, a_adjoint, from_right)
+        + from_left
+        - product(from_left, a_adjoint, b_adjoint)
+        - product(b_adjoint, g, b_adjoint)
+    )
+
+
+# The B with A B A = A and B A B = B for which A B and B A are Hermitian.
+PSEUDO_INVERSE = Primitive(
+    "pseudo_inverse",
+    arity=1,
+    shape=lambda a: ((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype),
+    kernel=lambda a: _pseudo_inverse(np, _thin_svd, a),
+    lower=lambda xla, a: _pseudo_inverse(xla.jnp, _thin_svd_xla(xla), a),
+    vjp=(_pseudo_inverse_cotangent,),
+    cost=cubic_cost(10.0),
+    library_bound=True,
+)
+PSEUDO_INVERSE.batch = batched_matrices(PSEUDO_INVERSE)

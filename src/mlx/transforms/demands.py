@@ -307,6 +307,10 @@ def _changes_root(r: Node, c: Node) -> bool:
     return _is_symmetric(r) and r.shape == c.shape and np.result_type(r.dtype.numpy, c.dtype.numpy) == c.dtype.numpy
 
 
+def _changes_cofactor(a: Node, g: Node) -> bool:
+    return _is_symmetric(a) and a.shape == g.shape and _have_one_dtype(a, g)
+
+
 # ---------------------------------------------------------------------- numbers of few bits, random numbers
 
 
@@ -372,6 +376,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "checkpoint": _anything,
     "cholesky": _is_square,
     "cofactor": _is_square,
+    "cofactor_change": _changes_cofactor,
     "concatenate": _concatenates,
     "conjugate": lambda x: x.dtype is not bool_,
     "convolution": _gives_output,
@@ -390,6 +395,9 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "dynamic_update": lambda x, update, start, axes: (
         _have_one_dtype(x, update) and _slices_dynamically(x, start, axes, update.shape)
     ),
+    "eig": _is_square,
+    "eigh": _is_square,
+    "eigvalsh": _is_square,
     "encode": lambda x, format: format in VALUES and x.dtype.is_floating,
     "eye": _anything,
     "flip": lambda x, axes: _are_axes(axes, x.ndim),
@@ -404,6 +412,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "logcumsumexp": lambda x, axis, reverse: 0 <= axis < x.ndim and x.dtype.is_inexact,
     "logsumexp": _sums_exponentials,
     "logsumexp_weights": _weighs_exponentials,
+    "lu": lambda a: _is_matrix(a) and a.dtype.is_floating,
     "matrix_root": _is_symmetric,
     "max": _finds,
     "metal_kernel": _anything,
@@ -413,6 +422,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "picked_by": lambda inputs: len(inputs) > 0,
     "prod": _reduces,
     "project": _anything,
+    "pseudo_inverse": _is_matrix,
     "qr": lambda a: _is_matrix(a) and a.shape[-2] >= a.shape[-1],
     "random_bits": _draws(uint32),
     "random_normal": _draws(*_DRAWN, float64),
