@@ -16,6 +16,7 @@ from mlx.arrays.printing import *
 from mlx.core import cuda as cuda
 from mlx.core import distributed as distributed
 from mlx.core import fast as fast
+from mlx.core import fft as fft
 from mlx.core import linalg as linalg
 from mlx.core import metal as metal
 from mlx.core import random as random

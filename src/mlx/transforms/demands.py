@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from mlx.ir.body import Body
-from mlx.ir.dtypes import Dtype, bfloat16, bool_, float16, float32, float64, uint32
+from mlx.ir.dtypes import Dtype, bfloat16, bool_, complex64, float16, float32, float64, uint32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive, broadcast_shape
 from mlx.ir.trace import placeholder
 from mlx.primitives.convolution import Window
 from mlx.primitives.elementwise import Elementwise
+from mlx.primitives.fft import ADJOINT
 from mlx.primitives.hadamard import base_order
 from mlx.primitives.indexing import gathered_shape
 from mlx.primitives.quantization import VALUES, WORD
@@ -311,6 +312,21 @@ def _changes_cofactor(a: Node, g: Node) -> bool:
     return _is_symmetric(a) and a.shape == g.shape and _have_one_dtype(a, g)
 
 
+# ---------------------------------------------------------------------- Fourier transforms
+
+
+def _transforms(dtype: Dtype) -> Callable[..., bool]:
+    return lambda x, axes, *params: x.dtype is dtype and _are_transformed(x, axes) and params[-1] in ADJOINT
+
+
+def _are_transformed(x: Node, axes: Numbers) -> bool:
+    return len(axes) > 0 and _are_axes(axes, x.ndim) and 0 not in _at(x, axes)
+
+
+def _transforms_back(x: Node, axes: Numbers, n: int, norm: str) -> bool:
+    return _transforms(complex64)(x, axes, norm) and n > 0 and x.shape[axes[-1]] == n // 2 + 1
+
+
 # ---------------------------------------------------------------------- numbers of few bits, random numbers
 
 
@@ -400,6 +416,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "eigvalsh": _is_square,
     "encode": lambda x, format: format in VALUES and x.dtype.is_floating,
     "eye": _anything,
+    "fft": _transforms(complex64),
     "flip": lambda x, axes: _are_axes(axes, x.ndim),
     "gather": lambda inputs, axes, position, clamp: _indexes(inputs[0], inputs[1:], axes, position),
     "gathered_matmul": _multiplies_gathered,
@@ -408,6 +425,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "imag": lambda z: z.dtype.is_complex,
     "integer_power": lambda x, n: n != 0 and x.dtype.is_inexact,
     "inverse": _is_square,
+    "irfft": _transforms_back,
     "log_determinant": lambda a: _is_square(a) and a.dtype.is_floating,
     "logcumsumexp": lambda x, axis, reverse: 0 <= axis < x.ndim and x.dtype.is_inexact,
     "logsumexp": _sums_exponentials,
@@ -430,6 +448,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "real": lambda z: z.dtype.is_complex,
     "recurrence": lambda a, b, axis, reverse: a.shape == b.shape and _have_one_dtype(a, b) and 0 <= axis < b.ndim,
     "reshape": lambda x, shape: all(extent >= 0 for extent in shape) and prod(shape) == x.size,
+    "rfft": _transforms(float32),
     "roll": lambda x, shifts, axes: len(shifts) == len(axes) and all(0 <= axis < x.ndim for axis in axes),
     "root_change": _changes_root,
     "scan": _loops,
