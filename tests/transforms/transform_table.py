@@ -132,6 +132,10 @@ def through_a_file(f: Function) -> Function:
     return transformed
 
 
+def with_scan(f: Function) -> Function:
+    return lambda x: mx.scan(lambda total, entry: (total + f(entry), None), x * 0, two_points(x))[0]
+
+
 def each_of_two(transform: Callable[[Function], Function]) -> Callable[[Function], Function]:
     """A transform of functions of vectors, on the function of each of two elements; sums what comes out."""
     return lambda f: lambda x: transform(lambda v: mx.stack([f(v[0]), f(v[1])]))(two_points(x)).sum()
@@ -154,6 +158,7 @@ TRANSFORMS = {
     "hvp": Transform(lambda f: lambda x: mx.hvp(f)(mx.array(2.0, x.dtype), x), order(2, 2)),
     "linearize": Transform(with_linearize, value_and_slope(2)),
     "export": Transform(through_a_file, same),
+    "scan": Transform(with_scan, at_two_points(0)),
 }
 
 Nesting = tuple[str, ...]  # from the outermost transform to the innermost
