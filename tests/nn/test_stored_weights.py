@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference_models import MODELS, Collection, build
+from reference_models import MODELS, Collection, build, drawn
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -75,6 +75,15 @@ def test_written_weights_have_the_same_names_shapes_dtypes_and_bits(file, tmp_pa
     for name, array in original.items():
         assert (written[name].shape, written[name].dtype) == (array.shape, array.dtype), name
         assert mx.array_equal(written[name], array).item(), name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_initial_parameters_and_random_numbers_are_those_of_the_reference_for_a_seed(name):
+    model, inputs = drawn(name)
+    original = mx.load(str(FOLDER / f"{name}.safetensors"))
+    check(model.parameters(), tree_unflatten(original), 1e-6)
+    stored = tree_unflatten(mx.load(str(FOLDER / f"{name}.run.safetensors")))
+    check(inputs, stored["inputs"], 1e-6)
 
 
 def test_every_layer_with_parameters_is_in_a_model():
