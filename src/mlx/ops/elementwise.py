@@ -176,7 +176,7 @@ def nan_to_num(
     """Replace NaN and infinities by numbers.
 
     Args:
-        a: array or number of any dtype that is not complex.
+        a: array or number of any dtype. Complex numbers need `posinf` and `neginf`, and are replaced as a whole.
         nan: what replaces NaN.
         posinf: what replaces infinity; by default the largest number of the dtype.
         neginf: what replaces negative infinity; by default the smallest number of the dtype.
@@ -185,7 +185,8 @@ def nan_to_num(
         Array of the same shape and dtype.
 
     Raises:
-        ValueError: `a` is complex.
+        ValueError: `a` is complex and an infinity has no number to replace it.
+        TypeError: a replacement is no real number.
 
     Example:
         >>> import mlx.core as mx

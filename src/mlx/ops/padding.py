@@ -51,6 +51,7 @@ def pad(
     Raises:
         ValueError: widths are negative or not one pair for each axis; the mode is unknown; there is nothing to
             continue along an empty axis.
+        TypeError: the widths are neither numbers nor pairs of them, or the mode is no string.
 
     Example:
         >>> import mlx.core as mx

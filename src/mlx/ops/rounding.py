@@ -16,7 +16,7 @@ from mlx.primitives.bitwise import LOGICAL_AND
 from mlx.primitives.classification import ISFINITE
 from mlx.primitives.elementwise import SELECT
 from mlx.primitives.rounding import CEIL, FLOOR, FLOOR_DIVIDE, REMAINDER, ROUND, TRUNC
-from mlx.primitives.structure import cast
+from mlx.primitives.structure import STOP_GRADIENT, cast
 
 __all__ = ["floor", "ceil", "trunc", "round", "floor_divide", "remainder", "divmod"]
 
@@ -98,6 +98,9 @@ def round(a: array, /, decimals: int = 0, stream: StreamOrDevice = None) -> arra
     Returns:
         Array of the same shape and dtype. It passes no gradient.
 
+    Raises:
+        TypeError: `decimals` is no int.
+
     Example:
         >>> import mlx.core as mx
         >>> mx.round(mx.array([0.5, 1.5, 2.345]))
@@ -119,7 +122,9 @@ def round(a: array, /, decimals: int = 0, stream: StreamOrDevice = None) -> arra
 def _rounded_to(x: Node, decimals: int) -> Node:
     scale = float(10 ** (decimals if decimals > 0 else -decimals))
     rounded = ROUND(x * scale) / scale if decimals > 0 else ROUND(x / scale) * scale
-    return SELECT(ISFINITE(rounded), rounded, x)  # so large that the way there overflows: rounding changes nothing
+    if x.dtype.is_complex:
+        return rounded
+    return SELECT(ISFINITE(rounded), rounded, STOP_GRADIENT(x))  # what is so large that the way there overflows stays
 
 
 def floor_divide(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = None) -> array:
