@@ -185,6 +185,88 @@ def test_attention_derivatives() -> None:
         np.testing.assert_allclose(gradient, moved, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", [mx.float16, mx.float32])
+def test_long_sequences_by_blocks(dtype: Any, engine: str) -> None:
+    """Lengths that end inside a block, against the definition; with half of the keys masked, or those to come."""
+    tolerance = {mx.float16: 4e-3, mx.float32: 1e-4}[dtype]
+    q, k, v = numbers(1, 2, 1100, 8), numbers(1, 1, 1300, 8, seed=1), numbers(1, 1, 1300, 4, seed=2)
+    odd = np.arange(1300) % 2 == 1
+    before = np.arange(1300) <= np.arange(1100)[:, None] + 200
+    sinks = np.array([2.0, -1.0])
+    with mx.engine(engine):
+        given = [mx.array(x).astype(dtype) for x in (q, k, v)]
+        for options, expected in [
+            ({"mask": mx.array(odd)}, attended(q, k, v, 0.5, odd)),
+            ({"mask": "causal"}, attended(q, k, v, 0.5, before)),
+            ({"sinks": mx.array(sinks).astype(dtype)}, attended(q, k, v, 0.5, sinks=sinks)),
+        ]:
+            out = attention(*given, scale=0.5, **options)
+            assert out.dtype == dtype
+            np.testing.assert_allclose(np.array(out), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_whole_matrix_of_scores_in_long_sequences(engine: str) -> None:
+    """Neither forward nor backward does a node have as many elements as there are scores."""
+    q = mx.zeros((1, 2, 1024, 8))
+    largest = 0
+
+    def walk(*parts: Any) -> Any:
+        nonlocal largest
+        out = mx.grad(lambda *parts: attention(*parts, scale=0.5, mask="causal").sum(), (0, 1, 2))(*parts)
+        pending, seen = [x._node for x in out], set()
+        while pending:
+            node = pending.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            pending.extend(node.inputs)
+            shapes = node.shape if node.primitive.many else (node.shape,)
+            largest = max([largest, *(int(np.prod(shape)) for shape in shapes)])
+        return out
+
+    with mx.engine(engine):
+        mx.eval(mx.compile(walk)(q, q, q))
+    assert largest == q.size
+
+
+def test_blocks_on_request_give_the_same() -> None:
+    q, k, v = (mx.array(x, mx.float64) for x in (Q, K, V))
+    options: dict[str, Any]
+    for options in (
+        {},
+        {"mask": "causal"},
+        {"mask": mx.array(CAUSAL)},
+        {"mask": mx.zeros((5, 6), mx.bool_)},
+        {"mask": mx.array(numbers(4, 5, 6, seed=3), mx.float64)},
+        {"mask": mx.array(numbers(2, 1, 1, 6, seed=3), mx.float64), "sinks": mx.zeros(4)},
+    ):
+
+        def loss(q: Any, k: Any, v: Any, options: Any = options, **more: Any) -> Any:
+            return mx.sin(attention(q, k, v, scale=0.5, **options, **more)).sum()
+
+        at_once, by_blocks = (
+            mx.value_and_grad(lambda *parts, f=f, loss=loss: loss(*parts, force_fused=f), (0, 1, 2))(q, k, v)
+            for f in (False, True)
+        )
+        np.testing.assert_allclose(by_blocks[0], at_once[0], rtol=1e-12)
+        for mine, expected in zip(by_blocks[1], at_once[1], strict=True):
+            np.testing.assert_allclose(mine, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_more_queries_than_keys() -> None:
+    """The first queries see no key, and attend to all alike."""
+    q, k, v = numbers(1, 1, 4, 3), numbers(1, 1, 2, 3, seed=1), numbers(1, 1, 2, 2, seed=2)
+    expected = np.concatenate(
+        [np.repeat(v.mean(2, keepdims=True), 2, 2), attended(q[:, :, 2:], k, v, 1.0, np.tri(2) > 0)], 2
+    )
+    for by_blocks in (False, True):
+        parts = [mx.array(x, mx.float64) for x in (q, k, v)]
+        out = attention(*parts, scale=1.0, mask="causal", force_fused=by_blocks)
+        np.testing.assert_allclose(out, expected, rtol=1e-12)
+
+
 def test_attention_mapped_and_for_other_sizes() -> None:
     def causal(q: Any, k: Any, v: Any) -> Any:
         return attention(q, k, v, scale=0.5, mask="causal", sinks=mx.zeros(4))
@@ -215,7 +297,6 @@ def test_attention_mapped_and_for_other_sizes() -> None:
         ({"mask": mx.ones((5, 6), mx.complex64)}, ValueError, "Mask type must promote"),
         ({"mask": 3}, TypeError, "mask must be an mx.array"),
         ({"sinks": mx.zeros(3)}, ValueError, "invalid shape for sinks"),
-        ({"force_fused": True}, ValueError, "no fused kernel is available"),
     ],
 )
 def test_bad_arguments_of_attention(change: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -23,6 +23,7 @@ from mlx.ir.trace import placeholder
 from mlx.primitives.convolution import Window
 from mlx.primitives.elementwise import Elementwise
 from mlx.primitives.fft import ADJOINT
+from mlx.primitives.flash_attention import wide_dtype
 from mlx.primitives.hadamard import base_order
 from mlx.primitives.indexing import gathered_shape
 from mlx.primitives.quantization import VALUES, WORD
@@ -304,6 +305,16 @@ def _solves(a: Node, b: Node, *params: Any) -> bool:
     return _is_square(a) and b.ndim == a.ndim and a.shape[:-1] == b.shape[:-1] and _have_one_dtype(a, b)
 
 
+def _recurs_in_matrices(a: Node, b: Node, reverse: bool) -> bool:
+    return (
+        _have_one_dtype(a, b)
+        and a.dtype.is_inexact
+        and a.ndim == b.ndim >= 3
+        and a.shape[:-2] == b.shape[:-2]
+        and a.shape[-1] == a.shape[-2] == b.shape[-1]
+    )
+
+
 def _changes_root(r: Node, c: Node) -> bool:
     return _is_symmetric(r) and r.shape == c.shape and np.result_type(r.dtype.numpy, c.dtype.numpy) == c.dtype.numpy
 
@@ -325,6 +336,59 @@ def _are_transformed(x: Node, axes: Numbers) -> bool:
 
 def _transforms_back(x: Node, axes: Numbers, n: int, norm: str) -> bool:
     return _transforms(complex64)(x, axes, norm) and n > 0 and x.shape[axes[-1]] == n // 2 + 1
+
+
+# ---------------------------------------------------------------------- attention
+
+
+def _has_scores(inputs: Sequence[Node], masked: bool, rows: int, columns: int) -> bool:
+    """Whether the first inputs are queries, keys, values and, if so, a mask that belong together."""
+    q, k, v = inputs[:3]
+    if not (
+        _have_one_dtype(q, k, v)
+        and q.dtype.is_floating
+        and q.ndim == k.ndim == v.ndim >= 3
+        and q.shape[:-3] == k.shape[:-3] == v.shape[:-3]
+        and q.shape[-1] == k.shape[-1]
+        and k.shape[-3:-1] == v.shape[-3:-1]
+        and k.shape[-3] > 0
+        and q.shape[-3] % k.shape[-3] == 0
+        and min(rows, columns) > 0
+    ):
+        return False
+    return not masked or (
+        inputs[3].dtype in (bool_, q.dtype) and _is_repeated(inputs[3].shape, (*q.shape[:-1], k.shape[-2]))
+    )
+
+
+def _is_repeated(shape: Shape, whole: Shape) -> bool:
+    """Whether a shape has the extents of another, or 1."""
+    return len(shape) == len(whole) and all(mine in (1, extent) for mine, extent in zip(shape, whole, strict=True))
+
+
+def _attends(inputs: Sequence[Node], causal: bool, masked: bool, has_sinks: bool, rows: int, columns: int) -> bool:
+    if len(inputs) != 3 + masked + has_sinks or not _has_scores(inputs, masked, rows, columns):
+        return False
+    q, sinks = inputs[0], inputs[-1]
+    whole = q.shape[:-2]
+    return not has_sinks or (
+        sinks.dtype is wide_dtype(q.dtype) and _is_repeated(sinks.shape, whole) and sinks.shape[-1] == whole[-1]
+    )
+
+
+def _pulls_attention_back(
+    inputs: Sequence[Node], causal: bool, masked: bool, of_mask: bool, rows: int, columns: int
+) -> bool:
+    if len(inputs) != 7 + masked or not _has_scores(inputs, masked, rows, columns):
+        return False
+    q, _, v = inputs[:3]
+    g, *normalisers = inputs[3 + masked :]
+    return (
+        g.dtype is q.dtype
+        and g.shape == (*q.shape[:-1], v.shape[-1])
+        and all(x.dtype is wide_dtype(q.dtype) and x.shape == q.shape[:-1] for x in normalisers)
+        and not (of_mask and (not masked or inputs[3].dtype is bool_))
+    )
 
 
 # ---------------------------------------------------------------------- numbers of few bits, random numbers
@@ -386,6 +450,8 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "argsort": lambda x, axis: 0 <= axis < x.ndim,
     "argtopk": lambda x, k, axis: 0 <= axis < x.ndim and 0 <= k <= x.shape[axis],
     "as_strided": lambda x, shape, strides, offset: x.ndim == 1 and len(shape) == len(strides),
+    "attention": _attends,
+    "attention_gradient": _pulls_attention_back,
     "barrier": _anything,
     "broadcast": _broadcasts,
     "cast": _anything,
@@ -469,6 +535,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "solve_triangular": _solves,
     "sort": lambda x, axis: 0 <= axis < x.ndim,
     "split_key": _is_key,
+    "state_recurrence": _recurs_in_matrices,
     "stop_gradient": _anything,
     "sum": _reduces,
     "svd": _is_matrix,
