@@ -3,21 +3,18 @@
 from mlx.ops.fft import (
     fft,
     fft2,
-    fftfreq,
     fftn,
-    fftshift,
     ifft,
     ifft2,
     ifftn,
-    ifftshift,
     irfft,
     irfft2,
     irfftn,
     rfft,
     rfft2,
-    rfftfreq,
     rfftn,
 )
+from mlx.ops.frequencies import fftfreq, fftshift, ifftshift, rfftfreq
 from mlx.ops.stft import istft, stft
 
 __all__ = [
