@@ -148,6 +148,8 @@ def test_vmap_and_compile() -> None:
     [
         (([1, 2], 2), TypeError, "a must be an mx.array"),
         ((mx.array([1]), 2.0), TypeError, "size must be an int"),
+        ((mx.array([1]), 2, 1), TypeError, "return_index must be True or False"),
+        ((mx.array([1]), 2, False, False, "yes"), TypeError, "return_counts must be True or False"),
         ((mx.array([1]), -1), ValueError, "negative size -1"),
         ((mx.array([1]), 2, False, False, False, mx.array([1, 2])), ValueError, "must have one element"),
         ((mx.array([1]), 2, False, False, False, [1]), ValueError, "fill_value must be"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import SupportsFloat
 
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import float32
@@ -33,6 +34,7 @@ def hadamard_transform(a: array, scale: float | None = None, stream: StreamOrDev
 
     Raises:
         ValueError: the last axis has another length, or the array no elements.
+        TypeError: `scale` is no real number.
 
     Example:
         >>> import mlx.core as mx
@@ -45,5 +47,11 @@ def hadamard_transform(a: array, scale: float | None = None, stream: StreamOrDev
     dtype = x.dtype if x.dtype.is_inexact else float32
     wide = cast(x, float32 if dtype.is_half else dtype)
     out = HADAMARD(wide if x.shape else reshape(wide, (1,)), False)
-    factor = 1 / math.sqrt(fixed(out.shape[-1])) if scale is None else float(scale)
+    factor = 1 / math.sqrt(fixed(out.shape[-1])) if scale is None else _number(scale)
     return wrap(cast(MULTIPLY(reshape(out, x.shape), scalar_node(factor, wide.dtype)), dtype))
+
+
+def _number(scale: float) -> float:
+    if isinstance(scale, SupportsFloat) and not isinstance(scale, complex):
+        return float(scale)
+    raise TypeError(f"[hadamard_transform] scale must be a number or None, got {scale!r}.")

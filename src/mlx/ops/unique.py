@@ -9,7 +9,7 @@ from mlx.arrays.operands import is_number, node_of, number_node
 from mlx.ir.dtypes import Dtype, int32, uint32
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, checked_extent, one_integer
+from mlx.ops.arguments import StreamOrDevice, array_node, checked_extent, flag, one_integer
 from mlx.primitives.arithmetic import LESS, MINIMUM, NOT_EQUAL
 from mlx.primitives.elementwise import SELECT
 from mlx.primitives.indexing import GATHER, SCATTER, counting
@@ -55,7 +55,7 @@ def unique(
         the shape of `a`) and the counts (int32, of shape `(size,)`). Gradients go to the first occurrences.
 
     Raises:
-        TypeError: `size` is no int.
+        TypeError: `size` is no int, or a flag no bool.
         ValueError: `size` is negative, `fill_value` has not one element, or `a` is empty and there is none.
 
     Example:
@@ -68,15 +68,18 @@ def unique(
     size = checked_extent(one_integer(size, "unique", "size"), "unique")
     if size < 0:
         raise ValueError(f"[unique] Received negative size {size}.")
+    wants_index = flag(return_index, "unique", "return_index")
+    wants_inverse = flag(return_inverse, "unique", "return_inverse")
+    wants_counts = flag(return_counts, "unique", "return_counts")
     fill = None if fill_value is None else _fill(fill_value, x.dtype)
     if x.size == 0:
         values, index, inverse, counts = _of_nothing(x, size, fill)
     else:
         values, index, inverse, counts = _of_elements(x, size, fill)
     wanted = [values]
-    wanted += [index] if return_index else []
-    wanted += [inverse] if return_inverse else []
-    wanted += [counts] if return_counts else []
+    wanted += [index] if wants_index else []
+    wanted += [inverse] if wants_inverse else []
+    wanted += [counts] if wants_counts else []
     return wrap(values) if len(wanted) == 1 else tuple(wrap(node) for node in wanted)
 
 
