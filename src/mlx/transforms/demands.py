@@ -391,21 +391,6 @@ def _pulls_attention_back(
     )
 
 
-# ---------------------------------------------------------------------- Fourier transforms
-
-
-def _transforms(dtype: Dtype) -> Callable[..., bool]:
-    return lambda x, axes, *params: x.dtype is dtype and _are_transformed(x, axes) and params[-1] in ADJOINT
-
-
-def _are_transformed(x: Node, axes: Numbers) -> bool:
-    return len(axes) > 0 and _are_axes(axes, x.ndim) and 0 not in _at(x, axes)
-
-
-def _transforms_back(x: Node, axes: Numbers, n: int, norm: str) -> bool:
-    return _transforms(complex64)(x, axes, norm) and n > 0 and x.shape[axes[-1]] == n // 2 + 1
-
-
 # ---------------------------------------------------------------------- numbers of few bits, random numbers
 
 
