@@ -286,3 +286,16 @@ def test_complex_gradients(engine: None, function: Any) -> None:
             slopes.append((ahead - behind) / (2 * step))
         expected.append(complex(*slopes))
     close(mx.grad(loss)(mx.array(z)), expected, 3e-3)
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16], ids=["float16", "bfloat16"])
+def test_half_precision_is_summed_in_float32(engine: None, dtype: Any) -> None:
+    """Ones whose sum, taken in half precision, would stop at 2048 or at 256."""
+    x = mx.ones((50, 60, 3), dtype)
+    column_sums = mx.array(3000.0, dtype).item()  # bfloat16 has no 3000
+    assert mx.sum(x, axis=(0, 1)).tolist() == [column_sums] * 3
+    assert mx.sum(x, axis=1).tolist() == [[60.0] * 3] * 50
+    assert mx.mean(x, axis=(0, 1)).tolist() == [1.0] * 3
+    bias = mx.zeros((3,), dtype)
+    assert mx.grad(lambda b: mx.sum((x + b).astype(mx.float32)))(bias).tolist() == [column_sums] * 3
+    assert mx.grad(lambda b: mx.sum(mx.as_strided(b, (3000,), (0,)).astype(mx.float32)))(bias)[0].item() == column_sums

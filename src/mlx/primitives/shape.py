@@ -174,7 +174,9 @@ def _batch_sum(inputs: Sequence[Node], dims: Dims, axes: tuple[int, ...], keepdi
 
 
 def _sum(xla: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return xla.jnp.sum(x, axis=axes, keepdims=keepdims, dtype=x.dtype)
+    # XLA adds in the dtype that it is given, and in half precision 256 + 1 can be 256.
+    wide = x.astype(np.float32) if x.dtype.kind in "fV" and x.dtype.itemsize == 2 else x
+    return xla.jnp.sum(wide, axis=axes, keepdims=keepdims, dtype=wide.dtype).astype(x.dtype)
 
 
 SUM = Primitive(

@@ -90,11 +90,12 @@ def _add_strided(g: Any, size: int, strides: Strides, offset: int) -> Any:
 
 
 def _add_strided_xla(xla: Any, g: Any, size: int, strides: Strides, offset: int) -> Any:
-    out = xla.jnp.zeros(size, g.dtype)
-    if 0 in g.shape:
-        return out
-    positions = _positions_xla(xla, g.shape, strides, offset)
-    return out.at[positions.ravel()].add(g.ravel(), mode="promise_in_bounds")
+    wide = g.astype(np.float32) if g.dtype.kind in "fV" and g.dtype.itemsize == 2 else g  # or it would add in halves
+    out = xla.jnp.zeros(size, wide.dtype)
+    if 0 not in g.shape:
+        positions = _positions_xla(xla, g.shape, strides, offset)
+        out = out.at[positions.ravel()].add(wide.ravel(), mode="promise_in_bounds")
+    return out.astype(g.dtype)
 
 
 def _added_shape(g: Node, size: int, strides: Strides, offset: int) -> tuple[Shape, Dtype]:
