@@ -28,6 +28,7 @@ def norm(x, p=2, axis=-1, eps=0.0):
 
 
 PROBABILITIES = np.exp(log_softmax(B))
+COLUMNS = np.exp(log_softmax(B, 0))
 losses = nn.losses
 
 # name -> (loss of an array and settings, the same in NumPy)
@@ -51,6 +52,12 @@ LOSSES = {
     "cross_entropy along columns": (
         lambda x, **k: losses.cross_entropy(x, mx.array(CLASSES[:4]), axis=0, **k),
         lambda x: -log_softmax(x, 0)[CLASSES[:4], np.arange(4)],
+    ),
+    "cross_entropy smoothed, weighted, of probabilities along columns": (
+        lambda x, **k: losses.cross_entropy(
+            x, mx.array(COLUMNS), weights=mx.arange(4.0), axis=0, label_smoothing=0.3, **k
+        ),
+        lambda x: -((0.7 * COLUMNS + 0.3 / 5) * log_softmax(x, 0)).sum(0) * np.arange(4),
     ),
     "binary_cross_entropy": (
         lambda x, **k: losses.binary_cross_entropy(x, mx.array(PROBABILITIES), **k),
@@ -81,6 +88,14 @@ LOSSES = {
     "kl_div_loss": (
         lambda x, **k: losses.kl_div_loss(x, mx.array(np.log(PROBABILITIES)), **k),
         lambda x: (PROBABILITIES * (np.log(PROBABILITIES) - x)).sum(-1),
+    ),
+    "kl_div_loss of columns": (
+        lambda x, **k: losses.kl_div_loss(x, mx.array(np.log(COLUMNS)), axis=0, **k),
+        lambda x: (COLUMNS * (np.log(COLUMNS) - x)).sum(0),
+    ),
+    "binary_cross_entropy of probabilities": (
+        lambda x, **k: losses.binary_cross_entropy(mx.sigmoid(x), mx.array(PROBABILITIES), with_logits=False, **k),
+        lambda x: -(PROBABILITIES * np.log(sigmoid(x)) + (1 - PROBABILITIES) * np.log(1 - sigmoid(x))),
     ),
     "smooth_l1_loss": (
         lambda x, **k: losses.smooth_l1_loss(x, mx.array(B), beta=0.5, **k),
@@ -235,8 +250,48 @@ def test_triplet_loss_has_a_gradient_where_points_coincide():
         (lambda: losses.smooth_l1_loss(mx.zeros((2, 1)), mx.zeros(2)), "Shapes must be the same"),
         (lambda: losses.gaussian_nll_loss(mx.zeros(2), mx.zeros(2), mx.zeros(1)), r"vars \(1,\)"),
         (lambda: losses.margin_ranking_loss(mx.zeros(2), mx.zeros(2), mx.zeros(1)), r"targets \(1,\)"),
+        (
+            lambda: losses.cross_entropy(mx.zeros((2, 3)), mx.zeros(2)),
+            r"\[cross_entropy\] .* targets.astype\(mx.int32\)",
+        ),
+        (lambda: losses.nll_loss(mx.zeros((2, 3)), mx.zeros(2)), r"\[nll_loss\] .* integers, got mlx.core.float32"),
+        (lambda: losses.nll_loss(mx.zeros((2, 3)), mx.array([0, 1, 2])), r"\[nll_loss\] .* of shape \(2,\)"),
+        (lambda: losses.nll_loss(mx.zeros((2, 3)), mx.array([[0, 1]])), r"\[nll_loss\] targets of shape \(1, 2\)"),
     ],
 )
 def test_arguments_that_do_not_fit(call, message):
     with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_class_indices_of_length_one_stand_for_all():
+    assert losses.nll_loss(mx.array([[1.0, 2.0], [3.0, 4.0]]), mx.array([1])).tolist() == [-2, -4]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: losses.cross_entropy(mx.zeros((2, 3)), mx.zeros((2, 3)), axis=2),
+        lambda: losses.nll_loss(mx.zeros((2, 3)), mx.array([0, 1]), axis=-3),
+        lambda: losses.kl_div_loss(mx.zeros((2, 3)), mx.zeros((2, 3)), axis=2),
+        lambda: losses.cosine_similarity_loss(mx.zeros(3), mx.zeros(3)),
+        lambda: losses.triplet_loss(mx.zeros(3), mx.zeros(3), mx.zeros(3), axis=1),
+    ],
+)
+def test_axes_that_do_not_exist(call):
+    with pytest.raises(IndexError, match=r"^\[\w+(loss|entropy)\] Invalid axis -?\d for \w+ of shape"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: losses.cross_entropy(mx.zeros((1, 3)), [0]), r"\[cross_entropy\] targets must be an array, got list"),
+        (lambda: losses.nll_loss(mx.zeros((1, 3)), np.array([0])), r"\[nll_loss\] targets must be an mx.array"),
+        (lambda: losses.l1_loss(mx.zeros(3), 0.5), r"\[l1_loss\] targets must be an array, got float"),
+        (lambda: losses.cross_entropy(mx.zeros((1, 3)), mx.array([0]), weights=2.0), "weights must be an array"),
+    ],
+)
+def test_what_is_no_array(call, message):
+    with pytest.raises(TypeError, match=message):
         call()

@@ -22,16 +22,50 @@ def _reduce(api: str, loss: mx.array, reduction: str) -> mx.array:
     return _REDUCTIONS[reduction](loss)
 
 
+def _check_arrays(api: str, **arrays: mx.array) -> None:
+    for name, array in arrays.items():
+        if not hasattr(array, "shape"):
+            raise TypeError(
+                f"[{api}] {name} must be an array, got {type(array).__name__}; convert it with mx.array first."
+            )
+
+
 def _check_same_shape(api: str, **arrays: mx.array) -> None:
     """Raise unless all arrays have one shape; broadcasting a loss by accident is a well-known trap."""
+    _check_arrays(api, **arrays)
     if len({array.shape for array in arrays.values()}) > 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise ValueError(f"[{api}] Shapes must be the same, got {shapes}.")
 
 
+def _check_axis(api: str, axis: int, **arrays: mx.array) -> None:
+    _check_arrays(api, **arrays)
+    for name, array in arrays.items():
+        if isinstance(axis, int) and not -array.ndim <= axis < array.ndim:
+            raise IndexError(f"[{api}] Invalid axis {axis} for {name} of shape {array.shape}.")
+
+
+def _sum(api: str, x: mx.array, axis: int) -> mx.array:
+    _check_axis(api, axis, arrays=x)
+    return mx.sum(x, axis=axis)
+
+
+def _of_class(api: str, values: mx.array, targets: mx.array, axis: int) -> mx.array:
+    """The values of the target classes, of which ``targets`` are the indices along ``axis``."""
+    if not isinstance(targets, mx.array):
+        raise TypeError(f"[{api}] targets must be an mx.array, got {type(targets).__name__}; convert it with mx.array.")
+    if not mx.issubdtype(targets.dtype, mx.integer):
+        raise ValueError(
+            f"[{api}] targets must be class indices, which are integers, got {targets.dtype}; convert them with "
+            "targets.astype(mx.int32)."
+        )
+    return mx.take_along_axis(values, mx.expand_dims(targets, axis), axis).squeeze(axis)
+
+
 def _weighted(api: str, loss: mx.array, weights: mx.array | None) -> mx.array:
     if weights is None:
         return loss
+    _check_arrays(api, weights=weights)
     if weights.shape != loss.shape:
         raise ValueError(
             f"[{api}] weights must have the shape of the unreduced loss, {loss.shape}, got {weights.shape}."
@@ -63,7 +97,9 @@ def cross_entropy(
         The loss, of the shape of ``logits`` without ``axis``, or a scalar.
 
     Raises:
-        ValueError: If shapes do not fit, or ``label_smoothing`` or ``reduction`` is out of range.
+        ValueError: If shapes do not fit, ``label_smoothing`` or ``reduction`` is out of range, or class indices are no
+            integers.
+        IndexError: If ``logits`` have no such axis.
 
     Example:
         >>> import mlx.core as mx
@@ -72,6 +108,8 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"[cross_entropy] label_smoothing must be at least 0 and less than 1, got {label_smoothing}.")
+    _check_arrays("cross_entropy", targets=targets)
+    _check_axis("cross_entropy", axis, logits=logits)
     targets_are_probabilities = targets.ndim == logits.ndim
     expected = list(logits.shape)
     if not targets_are_probabilities:
@@ -86,7 +124,7 @@ def cross_entropy(
     if targets_are_probabilities:
         score = mx.sum(shifted * targets, axis=axis)
     else:
-        score = mx.take_along_axis(shifted, mx.expand_dims(targets, axis), axis).squeeze(axis)
+        score = _of_class("cross_entropy", shifted, targets, axis)
     if label_smoothing > 0:
         score = (1 - label_smoothing) * score + label_smoothing * mx.mean(shifted, axis=axis)
     loss = mx.logsumexp(shifted, axis=axis) - score
@@ -190,15 +228,25 @@ def nll_loss(inputs: mx.array, targets: mx.array, axis: int = -1, reduction: Red
         The loss, of the shape of ``targets``, or a scalar.
 
     Raises:
-        ValueError: If shapes do not fit or ``reduction`` is unknown.
+        ValueError: If shapes do not fit, ``reduction`` is unknown or ``targets`` are no integers.
+        IndexError: If ``inputs`` have no such axis.
 
     Example:
         >>> import mlx.core as mx
         >>> nll_loss(mx.array([[-0.5, -1.0]]), mx.array([1]))
         array([1], dtype=float32)
     """
-    loss = -mx.take_along_axis(inputs, mx.expand_dims(targets, axis), axis).squeeze(axis)
-    return _reduce("nll_loss", loss, reduction)
+    _check_arrays("nll_loss", targets=targets)
+    _check_axis("nll_loss", axis, inputs=inputs)
+    expected = list(inputs.shape)
+    expected.pop(axis)
+    pairs = zip(expected, targets.shape, strict=False)
+    if len(expected) != targets.ndim or any(a != b and 1 not in (a, b) for a, b in pairs):
+        raise ValueError(
+            f"[nll_loss] targets of shape {targets.shape} do not match inputs of shape {inputs.shape}: expected class "
+            f"indices without the class axis, of shape {tuple(expected)}."
+        )
+    return _reduce("nll_loss", -_of_class("nll_loss", inputs, targets, axis), reduction)
 
 
 def gaussian_nll_loss(
@@ -258,7 +306,7 @@ def kl_div_loss(inputs: mx.array, targets: mx.array, axis: int = -1, reduction: 
         >>> kl_div_loss(mx.log(mx.array([[0.5, 0.5]])), mx.log(mx.array([[0.5, 0.5]])))
         array([0], dtype=float32)
     """
-    loss = mx.sum(mx.exp(targets) * (targets - inputs), axis=axis)
+    loss = _sum("kl_div_loss", mx.exp(targets) * (targets - inputs), axis)
     return _reduce("kl_div_loss", loss, reduction)
 
 
@@ -398,7 +446,7 @@ def triplet_loss(
     """
 
     def distance(others: mx.array) -> mx.array:
-        return mx.power(mx.sum(mx.power(mx.abs(anchors - others), p), axis) + eps, 1 / p)
+        return mx.power(_sum("triplet_loss", mx.power(mx.abs(anchors - others), p), axis) + eps, 1 / p)
 
     loss = mx.maximum(distance(positives) - distance(negatives) + margin, 0)
     return _reduce("triplet_loss", loss, reduction)
@@ -429,6 +477,8 @@ def cosine_similarity_loss(
         >>> cosine_similarity_loss(mx.array([[3.0, 4.0]]), mx.array([[1.0, 0.0]]))
         array([0.6], dtype=float32)
     """
+
+    _check_axis("cosine_similarity_loss", axis, x1=x1, x2=x2)
 
     def norm(x: mx.array) -> mx.array:
         return mx.sqrt(mx.sum(mx.square(x), axis=axis))
