@@ -130,10 +130,20 @@ def test_memory_is_counted_and_given_back() -> None:
     view = np.asarray(x)  # `same` lies in the memory, so that the view gets a copy
     assert mx.get_active_memory() == shared + x.nbytes
     del view
-    x[0].item()
     assert mx.get_active_memory() == shared
     del x, same
     assert mx.get_active_memory() == before
+
+
+def test_copies_for_numpy_leave_no_memory_behind() -> None:
+    with mx.engine("xla"):
+        x = mx.ones(50_000) * 2
+        mx.eval(x)
+        gc.collect()
+        before = mx.get_active_memory()
+        for copied in (np.array(x), np.asarray(x).copy(), np.array(x, np.float64)):
+            assert copied.sum() == 100_000
+        assert mx.get_active_memory() == before
 
 
 # ---------------------------------------------------------------------- how long it lives

@@ -6,10 +6,11 @@ does it change memory that another value shares: programs are given a value as i
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Callable
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import numpy as np
 
@@ -41,11 +42,12 @@ def view_of(x: array) -> Array:
 
 
 class Export:
-    """What a view keeps alive: its memory, and the array that it is a view of."""
+    """What a view keeps alive: its memory, and the array that it is a view of. It tells the buffer when it is gone."""
 
-    __slots__ = ("__array_interface__", "__weakref__", "memory", "owner")
+    __slots__ = ("__array_interface__", "buffer", "memory", "owner")
 
-    def __init__(self, memory: Array, owner: array) -> None:
+    def __init__(self, buffer: SharedBuffer, memory: Array, owner: array) -> None:
+        self.buffer = buffer
         self.memory = memory
         self.owner = owner
         interface = memory.__array_interface__
@@ -58,6 +60,10 @@ class Export:
             "data": (address, read_only or _overlaps(memory)),
         }
 
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():
+            self.buffer.close_view()
+
 
 class SharedBuffer(Buffer):
     """A buffer whose memory others may write to as long as there are views of it.
@@ -69,7 +75,7 @@ class SharedBuffer(Buffer):
     __slots__ = ("_known", "_memory", "_views")
 
     def __init__(self, value: Buffer) -> None:
-        self._views: WeakSet[Export] = WeakSet()
+        self._views = 0
         self._known: Buffer | None = value
         self._memory: Array | None = None
         self.nbytes = value.nbytes
@@ -83,9 +89,16 @@ class SharedBuffer(Buffer):
             if self._memory is None:
                 self._open()
             assert self._memory is not None
-            export = Export(self._memory, owner)
-            self._views.add(export)
-        return np.asarray(export).view(self._memory.dtype)
+            export = Export(self, self._memory, owner)
+            self._views += 1
+            return np.asarray(export).view(self._memory.dtype)
+
+    def close_view(self) -> None:
+        """Forget a view. The last one gives back the memory that only views had use for."""
+        with _lock:
+            self._views -= 1
+            if not self._views:
+                self._current()
 
     def _open(self) -> None:
         """Find memory that may be written to: that of the value if nothing else sees it, or else a copy."""
@@ -99,7 +112,7 @@ class SharedBuffer(Buffer):
     def _current(self) -> Buffer:
         """The value now. When the last view has gone, it is an ordinary one again."""
         with _lock:
-            memory, known, in_view = self._memory, self._known, len(self._views) > 0
+            memory, known, in_view = self._memory, self._known, self._views > 0
             if memory is not None:
                 if known is None or not _same_bits(memory, known.numpy()):
                     known = Buffer(copy_with_layout(memory) if in_view else memory, None, memory.nbytes)
