@@ -93,6 +93,16 @@ def test_missing_attributes_are_explained():
         Forgetful().trainable_parameters()
 
 
+def test_a_property_that_fails_says_with_what():
+    class Derived(nn.Module):
+        @property
+        def size(self):
+            return self.weight.size
+
+    with pytest.raises(AttributeError, match="has no attribute 'weight'"):
+        _ = Derived().size
+
+
 def test_training_has_no_setter():
     with pytest.raises(AttributeError):
         nn.Linear(1, 1).training = False
@@ -425,6 +435,12 @@ def test_strict_freeze_looks_in_all_modules():
     assert len(trainable_names(model)) == 3
 
 
+def test_keys_to_freeze_are_names():
+    for change in (nn.Linear(1, 1).freeze, nn.Linear(1, 1).unfreeze):
+        with pytest.raises(TypeError, match=rf"\[Module\.{change.__name__}\] keys must be a name or a list of names"):
+            change(keys=3)
+
+
 def test_subclasses_can_keep_parameters_frozen():
     model = nn.Sequential(nn.BatchNorm(1))
     model.freeze().unfreeze()
@@ -450,6 +466,57 @@ def test_set_dtype_casts_floating_parameters():
     assert (module.weight.dtype, module.counts.dtype) == (mx.bfloat16, mx.int64)
     module.set_dtype(mx.float32, predicate=None)
     assert module.counts.dtype == mx.float32
+
+
+def test_set_dtype_refuses_what_is_no_dtype():
+    with pytest.raises(TypeError, match=r"^\[Module\.set_dtype\] dtype must be a Dtype"):
+        nn.Linear(1, 1).set_dtype("float16")
+
+
+# Copies
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))], ids=["deepcopy", "pickle"]
+)
+def test_copies_are_independent(copied):
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm(2), nn.Dropout(0.25), Mixed())
+    model.layers[0].freeze()
+    model.eval()
+    twin = copied(model)
+    assert trainable_names(twin) == trainable_names(model)
+    assert not any(module.training for module in twin.modules())
+    assert [type(module) for module in twin.modules()] == [type(module) for module in model.modules()]
+    assert twin.layers[3].number == 3.0
+    assert type(twin.layers[3].pair) is tuple
+    for (path, array), (_, other) in zip(
+        tree_flatten(model.parameters()), tree_flatten(twin.parameters()), strict=True
+    ):
+        assert array is not other, path
+        assert mx.array_equal(array, other), path
+    before = arrays_of(model)
+    twin.unfreeze().train()
+    twin.apply(mx.zeros_like)
+    twin.extra = mx.zeros(1)
+    assert arrays_of(model) == before
+    assert "layers.0.weight" not in trainable_names(model)
+    assert not model.training
+
+
+def test_a_shallow_copy_shares_what_the_module_holds():
+    module = Mixed()
+    twin = copy.copy(module)
+    assert twin.linear is module.linear
+    assert twin.parts is module.parts
+    twin.weight = mx.ones((2,))
+    assert module.weight.tolist() == [0, 0]
+
+
+def test_copies_keep_sharing_inside():
+    shared = nn.Linear(1, 1)
+    twin = copy.deepcopy(nn.Sequential(shared, shared))
+    assert twin.layers[0] is twin.layers[1]
+    assert twin.layers[0] is not shared
 
 
 # Files
@@ -478,6 +545,14 @@ def test_weights_load_from_pairs_and_dictionaries():
     weight, bias = mx.array([[1.0, 2.0]]), mx.array([3.0])
     assert layer.load_weights([("weight", weight), ("bias", bias)]).bias is bias
     assert layer.load_weights({"weight": weight, "bias": mx.zeros((1,))}).weight is weight
+
+
+@pytest.mark.parametrize("weights", [3, None, ["weight"], [("weight", mx.zeros(1), 1)]])
+def test_weights_are_a_file_or_pairs(weights):
+    with pytest.raises(
+        TypeError, match=r"^\[Module\.load_weights\] Expected the name of a file, \(name, array\) pairs"
+    ):
+        nn.Linear(1, 1).load_weights(weights)
 
 
 def test_weights_load_under_numeric_keys_of_a_dictionary():

@@ -68,6 +68,8 @@ class Module(dict):
         try:
             return self[name]
         except KeyError:
+            if hasattr(type(self), name):  # a property that failed: let it say with what
+                return super().__getattribute__(name)
             raise AttributeError(_missing_attribute(self, name)) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -307,15 +309,17 @@ class Module(dict):
         if isinstance(map_fn, dict):
             return call_with(self, map_fn, args, kwargs, method, state, key)
         if callable(map_fn):
-            return self._map_parameters(map_fn, *args, **kwargs)
+            return self._map_parameters("Module.apply", map_fn, *args, **kwargs)
         raise TypeError(
             "[Module.apply] The first argument must be a tree of arrays (a dict, as module.parameters() "
             f"returns it) or a function from array to array, got {type(map_fn).__name__}."
         )
 
-    def _map_parameters(self, map_fn: Callable[..., Any], filter_fn: ModuleFilter | None = None) -> Self:
+    def _map_parameters(self, api: str, map_fn: Callable[..., Any], filter_fn: ModuleFilter | None = None) -> Self:
         selected = filter_fn if filter_fn is not None else Module.valid_parameter_filter
-        return self.update(self.filter_and_map(selected, map_fn))
+        for container, key, array in match_parameters(self, self.filter_and_map(selected, map_fn), api):
+            container[key] = array
+        return self
 
     def update_modules(self, modules: dict[str, Any], strict: bool = True) -> Self:
         """Replace submodules by those of a tree.
@@ -414,6 +418,8 @@ class Module(dict):
     def _checked_keys(self, keys: str | list[str] | None, recurse: bool, strict: bool, api: str) -> list[str] | None:
         if keys is None:
             return None
+        if not isinstance(keys, Iterable):
+            raise TypeError(f"[{api}] keys must be a name or a list of names, got {type(keys).__name__}.")
         names = [keys] if isinstance(keys, str) else list(keys)
         modules = self.modules() if recurse else [self]
         for name in names if strict else ():
@@ -470,16 +476,22 @@ class Module(dict):
         Returns:
             The module.
 
+        Raises:
+            TypeError: If ``dtype`` is no dtype.
+
         Example:
             >>> import mlx.core as mx, mlx.nn as nn
             >>> nn.Linear(2, 3).set_dtype(mx.bfloat16).weight.dtype
             mlx.core.bfloat16
         """
 
+        if not isinstance(dtype, mx.Dtype):
+            raise TypeError(f"[Module.set_dtype] dtype must be a Dtype such as mx.float16, got {dtype!r}.")
+
         def cast(array: mx.array) -> mx.array:
             return array.astype(dtype) if predicate is None or predicate(array.dtype) else array
 
-        return self._map_parameters(cast)
+        return self._map_parameters("Module.set_dtype", cast)
 
     # Files
 
@@ -521,6 +533,7 @@ class Module(dict):
 
         Raises:
             ValueError: If ``strict`` and names or shapes differ. The module is then left as it was.
+            TypeError: If ``file_or_weights`` is none of these.
 
         Example:
             >>> import mlx.core as mx, mlx.nn as nn
@@ -532,7 +545,7 @@ class Module(dict):
             weights: Any = mx.load(os.fspath(file_or_weights))
         else:
             weights = file_or_weights
-        pairs = list(weights.items()) if isinstance(weights, Mapping) else list(weights)
+        pairs = _pairs(weights)
         own = self.parameters()
         if strict:
             _check_weights(pairs, tree_flatten(own, destination={}))
@@ -586,6 +599,18 @@ def _filter_and_map(
     raise RuntimeError(
         f"[Module.filter_and_map] is_leaf_fn rejects '{key}', a {type(value).__name__} that holds "
         "no entries; it may reject modules, dictionaries and lists only."
+    )
+
+
+def _pairs(weights: Any) -> list[tuple[str, Any]]:
+    pairs: Any = weights.items() if isinstance(weights, Mapping) else weights
+    if isinstance(pairs, Iterable):
+        listed = list(pairs)
+        if all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in listed):
+            return [(path, array) for path, array in listed]
+    raise TypeError(
+        "[Module.load_weights] Expected the name of a file, (name, array) pairs or a dictionary from name to array, got "
+        f"{type(weights).__name__}."
     )
 
 
