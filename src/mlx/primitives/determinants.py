@@ -12,6 +12,7 @@ from mlx.ir.primitive import Primitive
 from mlx.primitives.elementwise import SELECT, weigh
 from mlx.primitives.linalg import (
     INVERSE,
+    Precise,
     batched_matrices,
     cubic_cost,
     diagonal,
@@ -112,7 +113,7 @@ def _by_singular_vectors(a: Any, inner: Callable[..., Any]) -> Any:
 def _by_singular_vectors_xla(xla: Any, a: Any, inner: Callable[..., Any]) -> Any:
     u, s, vh = xla.lax.linalg.svd(a, full_matrices=False)
     sign = xla.jnp.sign(_determinant_xla(xla, u) * _determinant_xla(xla, vh))
-    return _in_singular_vectors(xla.jnp, (u, s, vh), sign, inner)
+    return _in_singular_vectors(Precise(xla), (u, s, vh), sign, inner)
 
 
 def _cofactor_of_diagonal(library: Any, s: Any) -> Any:
@@ -200,7 +201,7 @@ COFACTOR_CHANGE = Primitive(
     arity=2,
     shape=lambda a, g: (a.shape, a.dtype),
     kernel=lambda a, g: each_matrix(lambda a, g: _by_singular_vectors(a, _inner_change(np, g)), a, g),
-    lower=unless_empty(lambda xla, a, g: _by_singular_vectors_xla(xla, a, _inner_change(xla.jnp, g))),
+    lower=unless_empty(lambda xla, a, g: _by_singular_vectors_xla(xla, a, _inner_change(Precise(xla), g))),
     vjp=(_third_derivative, lambda u, out, a, g: COFACTOR_CHANGE(a, u)),
     cost=cubic_cost(10.0),
     library_bound=True,

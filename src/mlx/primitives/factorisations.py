@@ -19,6 +19,7 @@ from mlx.primitives.indexing import take_along_axis
 from mlx.primitives.joining import CONCATENATE
 from mlx.primitives.linalg import (
     SOLVE_TRIANGULAR,
+    Precise,
     as_column,
     batched_matrices,
     below_diagonal,
@@ -76,7 +77,7 @@ def _semidefinite_cholesky(a: Any) -> Any:
 
 def _semidefinite_cholesky_xla(xla: Any, a: Any) -> Any:
     def with_column(j: Any, factor: Any) -> Any:
-        return factor.at[..., :, j].set(_semidefinite_column(xla.jnp, a, factor, j))
+        return factor.at[..., :, j].set(_semidefinite_column(Precise(xla), a, factor, j))
 
     factor = xla.lax.fori_loop(0, a.shape[-1], with_column, xla.jnp.zeros_like(a))
     return _all_or_none(xla.jnp, factor)

@@ -8,6 +8,7 @@ on both engines, and leave the others of their batch alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -181,6 +182,17 @@ def unless_empty(lower: Callable[..., Any]) -> Callable[..., Any]:
     return lowered
 
 
+class Precise:
+    """JAX's counterpart of NumPy, multiplying matrices of float32 in full precision, which GPUs do on demand alone."""
+
+    def __init__(self, xla: Any) -> None:
+        self._library = xla.jnp
+        self.matmul = partial(xla.jnp.matmul, precision=xla.lax.Precision.HIGHEST)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._library, name)
+
+
 def diagonal_xla(xla: Any, x: Any) -> Any:
     """The diagonals of matrices."""
     return xla.jnp.diagonal(x, axis1=-2, axis2=-1)
@@ -204,13 +216,13 @@ def _substituted(xla: Any, a: Any, b: Any, lower: bool) -> Any:
     order, columns = b.shape[-2:]
     if xla.platform != "cpu" or columns < _THREADED_FROM or order > _SUBSTITUTED_TO:
         return xla.lax.linalg.triangular_solve(a, b, left_side=True, lower=lower)
-    jnp, row = xla.jnp, xla.lax.dynamic_index_in_dim
-    pivots = diagonal_xla(xla, a)[..., None]
-    others = jnp.tril(a, -1) if lower else jnp.triu(a, 1)
+    jnp, entry, numbers = xla.jnp, xla.lax.dynamic_index_in_dim, np.arange(order, dtype=np.int32)
 
     def with_row(step: Any, x: Any) -> Any:
         i = step if lower else order - 1 - step
-        solved = (row(b, i, -2) - jnp.matmul(row(others, i, -2), x)) / row(pivots, i, -2)
+        row = entry(a, i, -2)
+        known = jnp.where(numbers < i if lower else numbers > i, row, np.zeros((), a.dtype))
+        solved = (entry(b, i, -2) - jnp.matmul(known, x)) / entry(row, i, -1)
         return xla.lax.dynamic_update_index_in_dim(x, solved, i, x.ndim - 2)
 
     return xla.lax.fori_loop(0, order, with_row, jnp.zeros_like(b))

@@ -20,6 +20,7 @@ from mlx.primitives.creation import EYE
 from mlx.primitives.elementwise import SELECT, real_part_dtype
 from mlx.primitives.factorisations import QR
 from mlx.primitives.linalg import (
+    Precise,
     adjoint,
     as_row,
     batched_matrices,
@@ -255,7 +256,7 @@ PSEUDO_INVERSE = Primitive(
     arity=1,
     shape=lambda a: ((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype),
     kernel=lambda a: _pseudo_inverse(np, _thin_svd, a),
-    lower=lambda xla, a: _pseudo_inverse(xla.jnp, _thin_svd_xla(xla), a),
+    lower=lambda xla, a: _pseudo_inverse(Precise(xla), _thin_svd_xla(xla), a),
     vjp=(_pseudo_inverse_cotangent,),
     cost=cubic_cost(10.0),
     library_bound=True,
