@@ -89,30 +89,6 @@ def test_gradients_are_those_of_the_definition(engine: str) -> None:
                 np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_gradients_of_indices_have_to_be_stopped() -> None:
-    a, w = mx.ones((4, 1, 2, 2)), mx.array([3.0, 1.0, 2.0, 0.0])
-
-    def product(w: Any, stop: Any) -> Any:
-        index = stop(mx.argsort(w)[:2].reshape(1, 2))
-        return (mx.gather_mm(a, a, index, index) * w[0]).sum()
-
-    def free(w: Any) -> Any:
-        return product(w, lambda index: index)
-
-    def stopped(w: Any) -> Any:
-        return product(w, mx.stop_gradient)
-
-    for make in (mx.grad, lambda f: mx.grad(mx.compile(f)), lambda f: mx.compile(mx.grad(f))):
-        with pytest.raises(ValueError, match=r"^\[gather_mm\] Indices have no derivative: .*stop_gradient"):
-            make(free)(w)
-        assert make(stopped)(w).tolist() == [16, 0, 0, 0]
-    with pytest.raises(ValueError, match="stop_gradient"):
-        mx.grad(lambda index: mx.gather_mm(a, a, None, index).sum())(mx.array([[0, 1, 2, 3]]))
-    _, (tangent,) = mx.jvp(free, [w], [mx.ones(4)])
-    assert tangent.item() == 16
-    assert mx.vmap(free)(mx.stack([w, 2 * w])).tolist() == [48, 96]
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 def test_chunks_of_entries_give_the_same(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathered_matmul, "_CHUNK_BYTES", 4 * 4 * 6 * 7)  # four entries of the nine

@@ -237,12 +237,6 @@ def test_pieces_of_segments_do_not_read_beyond_them(engine: str, monkeypatch: py
     assert not slopes[1][60:].any().item()
 
 
-def test_segments_have_no_derivative() -> None:
-    a, b, segments = mx.ones((2, 5)), mx.ones((5, 3)), mx.array([[0, 2]])
-    with pytest.raises(ValueError, match=r"^\[segmented_mm\] Segments have no derivative"):
-        mx.grad(lambda segments: mx.segmented_mm(a, b, segments).sum())(segments)
-
-
 def test_vmap_over_every_operand_of_segmented_products() -> None:
     a, b = mx.array(numbers(3, 2, 10)), mx.array(numbers(3, 10, 4, seed=1))
     segments = mx.array(np.sort(np.random.default_rng(0).integers(-3, 11, (3, 5, 2)), -1))

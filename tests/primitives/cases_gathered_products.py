@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from case import ALL, FLOATS, Case, sample
+from case import FLOATS, Case, sample
 
 import mlx.core as mx
 from mlx.arrays.array import wrap
-from mlx.primitives.gathered_matmul import GATHERED_MATMUL, GROUPED_PRODUCT, PICKED_BY
+from mlx.primitives.gathered_matmul import GATHERED_MATMUL, GROUPED_PRODUCT
 
 INDEX = np.array([3, 1, 1, 0, 3], np.int32)  # of four matrices: the third is not picked
 SORTED = np.sort(INDEX)
@@ -47,10 +47,6 @@ def _common(label: str, reference: Any, options: dict[str, Any]) -> dict[str, An
     return {"wrt": (0, 1), "dtypes": FLOATS, "cast": (0, 1), "reference": reference, "label": label, **options}
 
 
-def picked_by(x: Any, source: Any) -> Any:
-    return wrap(PICKED_BY([x._node, source._node]))
-
-
 def strided(a: Any, b: Any, index: Any) -> Any:
     return gathered(mx.transpose(a, (2, 1, 0)), mx.transpose(b, (0, 2, 1))[::-1], index[::2])
 
@@ -74,5 +70,4 @@ CASES = [
     group("sorted", sample(5, 1, 3), sample(5, 1, 2, seed=1), SORTED),
     group("no-entries", sample(0, 2, 3), sample(0, 2, 4), NONE, wrt=(), batched=False),
     group("no-rows", sample(5, 0, 3), sample(5, 0, 4), INDEX, wrt=(), batched=False),
-    Case("picked_by", picked_by, (sample(2, 3), sample(4)), dtypes=ALL, cast=(0,), reference=lambda x, source: x),
 ]

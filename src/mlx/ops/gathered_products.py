@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from mlx.arrays.array import array, wrap
-from mlx.ir.node import Node, Shape, recorder
-from mlx.ir.primitive import DATA, SCALAR, broadcast_shape
+from mlx.ir.node import Node, Shape
+from mlx.ir.primitive import broadcast_shape
 from mlx.ops.arguments import StreamOrDevice, array_node
 from mlx.ops.products import product_dtype
-from mlx.primitives.gathered_matmul import GATHERED_MATMUL, PICKED_BY, index_within, swapped
+from mlx.primitives.gathered_matmul import GATHERED_MATMUL, index_within, swapped
 from mlx.primitives.indexing import GATHER, counting
 from mlx.primitives.matmul import matmul
 from mlx.primitives.shape import broadcast, reshape
-from mlx.primitives.structure import STOP_GRADIENT, cast
+from mlx.primitives.structure import cast
 
 __all__ = ["gather_mm"]
 
@@ -35,8 +35,6 @@ def gather_mm(
         b: array of shape `(..., k, n)`, or a vector of shape `(k,)`.
         lhs_indices: integers that pick from the matrices of `a` as if its batch axes were one; negative ones count
             from the end, those outside mean the nearest end. None picks all of them, in the shape of the batch axes.
-            They have no derivative: where they are computed from what is differentiated, stop its gradient
-            (`mx.stop_gradient`).
         rhs_indices: likewise for `b`. The shapes of both broadcast to one shape.
         sorted_indices: a promise that the indices ascend, which is not needed here.
 
@@ -44,8 +42,7 @@ def gather_mm(
         An array of that shape followed by `(m, n)`; without the axis of an operand that is a vector.
 
     Raises:
-        ValueError: shapes do not fit, indices are no integers, or the operands no real floating numbers; when a
-            gradient is taken, if it reaches indices.
+        ValueError: shapes do not fit, indices are no integers, or the operands no real floating numbers.
 
     Example:
         >>> import mlx.core as mx
@@ -87,27 +84,7 @@ def gathered_product(a: Node, b: Node, lhs: array | None, rhs: array | None, fun
     else:
         left = swapped(_picked(b, rhs, rhs_index, batch))
         out = swapped(GATHERED_MATMUL(left, swapped(_stack(a)), _entries(lhs_index, batch)))
-    sources = _floats_behind([lhs_index, rhs_index]) if recorder().open_transforms else []
-    if sources:
-        out = PICKED_BY([out, *sources])
     return reshape(out, (*batch, rows, columns))
-
-
-def _floats_behind(indices: list[Node]) -> list[Node]:
-    """The floating numbers that indices were computed from, where no gradient was stopped in between."""
-    found: list[Node] = []
-    stack, seen = indices, set(indices)
-    while stack:
-        node = stack.pop()
-        if node.primitive in (STOP_GRADIENT, DATA, SCALAR):
-            continue
-        if not node.primitive.many and node.dtype.is_inexact:
-            found.append(node)
-            continue
-        fresh = [operand for operand in node.inputs if operand not in seen]
-        seen.update(fresh)
-        stack.extend(fresh)
-    return found
 
 
 def _check_inner(a: Shape, b: Shape) -> None:

@@ -1,22 +1,19 @@
 """Products of matrices of which one operand is picked from a stack by an index: mixtures of experts.
 
-Two primitives are each other's derivatives. With an index that has an entry for each matrix of `a`:
+Two primitives that are each other's derivatives. With an index that has an entry for each matrix of `a`:
 
     GATHERED_MATMUL(a, b, index)[i] = a[i] @ b[index[i]]
     GROUPED_PRODUCT(a, g, index)[e] = sum of transpose(a[i]) @ g[i] over the i with index[i] == e
 
 Neither engine makes a copy of a picked matrix for every entry, which would be the stack many times over: NumPy
 multiplies each matrix once, with all entries that picked it; XLA works through the entries in chunks.
-
-A third, `PICKED_BY`, stands between a product and the floating numbers that its indices were computed from. They have
-no derivative, and as in MLX that is an error, which says to stop the gradient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -189,13 +186,6 @@ def _batched_index(index: Node, dim: int | None, size: int, stride: int | None) 
 # ---------------------------------------------------------------------- primitives
 
 
-def _refuse_index(*arguments: Any) -> NoReturn:
-    raise ValueError(
-        "[gather_mm] Indices have no derivative: wrap them in mx.stop_gradient, or do not differentiate what they are "
-        "computed from."
-    )
-
-
 def _gathered_shape(a: Node, b: Node, index: Node) -> tuple[Shape, Dtype]:
     return (a.shape[0], a.shape[1], b.shape[2]), a.dtype
 
@@ -220,7 +210,7 @@ GATHERED_MATMUL = Primitive(
     vjp=(
         lambda g, out, a, b, index: GATHERED_MATMUL(g, swapped(b), index),
         lambda g, out, a, b, index: GROUPED_PRODUCT(a, g, index, b.shape[0]),
-        _refuse_index,
+        None,
     ),
     linear=(0, 1),
     batch=_batch_gathered,
@@ -237,30 +227,10 @@ GROUPED_PRODUCT = Primitive(
     vjp=(
         lambda u, out, a, g, index, count: GATHERED_MATMUL(g, swapped(u), index),
         lambda u, out, a, g, index, count: GATHERED_MATMUL(a, u, index),
-        _refuse_index,
+        None,
     ),
     linear=(0, 1),
     batch=_batch_grouped,
     library_bound=True,
     cost=_cost,
-)
-
-
-def _batch_picked(inputs: Sequence[Node], dims: Dims) -> tuple[Node, int]:
-    size = batch_size(inputs, dims)
-    return PICKED_BY([batch_to_front(inputs[0], dims[0], size), *inputs[1:]]), 0
-
-
-# The first of its inputs; from the others the indices were computed that picked it.
-PICKED_BY = Primitive(
-    "picked_by",
-    arity=None,
-    shape=lambda inputs: (inputs[0].shape, inputs[0].dtype),
-    kernel=lambda arrays: arrays[0],
-    lower=lambda xla, arrays: arrays[0],
-    vjp=lambda i, g, out, inputs: _refuse_index() if i else g,
-    jvp=lambda tangents, out, inputs: tangents[0],
-    batch=_batch_picked,
-    moves_data=True,
-    cost=lambda node: 0.0,
 )

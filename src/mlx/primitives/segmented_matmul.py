@@ -13,7 +13,7 @@ multiplies, goes through each in pieces of one size, of which it cuts the last.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -190,13 +190,6 @@ def _product_cost(node: Node) -> float:
     return 2.0 * b.size * g.shape[1] / _FLOPS_A_NANOSECOND + 2000.0 * segments.shape[0]
 
 
-def _refuse_segments(*arguments: Any) -> NoReturn:
-    """Segments computed from floating numbers get a zero gradient; only integers that are differentiated come here."""
-    raise ValueError(
-        "[segmented_mm] Segments have no derivative: wrap them in mx.stop_gradient, or do not differentiate them."
-    )
-
-
 def _flipped(x: Node) -> Node:
     return transpose(x, (1, 0))
 
@@ -210,7 +203,7 @@ SEGMENTED_MATMUL = Primitive(
     vjp=(
         lambda g, out, a, b, segments: SEGMENTED_PRODUCT(g, b, segments),
         lambda g, out, a, b, segments: _flipped(SEGMENTED_PRODUCT(swapped(g), _flipped(a), segments)),
-        _refuse_segments,
+        None,
     ),
     linear=(0, 1),
     batch=_batch_segmented,
@@ -227,7 +220,7 @@ SEGMENTED_PRODUCT = Primitive(
     vjp=(
         lambda u, out, g, b, segments: SEGMENTED_MATMUL(u, b, segments),
         lambda u, out, g, b, segments: _flipped(SEGMENTED_PRODUCT(swapped(g), _flipped(u), segments)),
-        _refuse_segments,
+        None,
     ),
     linear=(0, 1),
     batch=_batch_product,

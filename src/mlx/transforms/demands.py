@@ -503,7 +503,6 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "min": _finds,
     "pack": _fills_words,
     "pad": _pads,
-    "picked_by": lambda inputs: len(inputs) > 0,
     "prod": _reduces,
     "project": _anything,
     "pseudo_inverse": _is_matrix,
