@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -99,21 +99,15 @@ DETERMINANT = Primitive(
 DETERMINANT.batch = batched_matrices(DETERMINANT)
 
 
-def _in_singular_vectors(library: Any, decomposed: tuple[Any, Any, Any], sign: Any, inner: Callable[..., Any]) -> Any:
-    """det(U V) U D V, where `inner` gives D from the decomposition U S V."""
-    u, s, vh = decomposed
-    return sign[..., None, None] * library.matmul(library.matmul(u, inner(u, s, vh)), vh)
+def _by_singular_values(a: Any) -> tuple[Any, Any, Any, Any]:
+    """U, the singular values, V and the sign of det(U V), as matrices of one element."""
+    u, s, v = np.linalg.svd(a)
+    return u, s, v, np.sign(np.linalg.det(u) * np.linalg.det(v))[..., None, None]
 
 
-def _by_singular_vectors(a: Any, inner: Callable[..., Any]) -> Any:
-    u, s, vh = np.linalg.svd(a)
-    return _in_singular_vectors(np, (u, s, vh), np.sign(np.linalg.det(u) * np.linalg.det(vh)), inner)
-
-
-def _by_singular_vectors_xla(xla: Any, a: Any, inner: Callable[..., Any]) -> Any:
-    u, s, vh = xla.lax.linalg.svd(a, full_matrices=False)
-    sign = xla.jnp.sign(_determinant_xla(xla, u) * _determinant_xla(xla, vh))
-    return _in_singular_vectors(Precise(xla), (u, s, vh), sign, inner)
+def _by_singular_values_xla(xla: Any, a: Any) -> tuple[Any, Any, Any, Any]:
+    u, s, v = xla.lax.linalg.svd(a, full_matrices=False)
+    return u, s, v, xla.jnp.sign(_determinant_xla(xla, u) * _determinant_xla(xla, v))[..., None, None]
 
 
 def _cofactor_of_diagonal(library: Any, s: Any) -> Any:
@@ -148,12 +142,13 @@ def _change_of_diagonal(library: Any, s: Any, change: Any) -> Any:
     return library.where(one, of_diagonal, -products * library.swapaxes(change, -1, -2))
 
 
-def _inner_change(library: Any, g: Any) -> Callable[..., Any]:
-    def inner(u: Any, s: Any, vh: Any) -> Any:
-        turned = library.matmul(library.matmul(library.swapaxes(u, -1, -2), g), library.swapaxes(vh, -1, -2))
-        return _change_of_diagonal(library, s, turned)
+def _cofactor(library: Any, u: Any, s: Any, v: Any, sign: Any) -> Any:
+    return sign * library.matmul(library.matmul(u, _cofactor_of_diagonal(library, s)), v)
 
-    return inner
+
+def _cofactor_change(library: Any, u: Any, s: Any, v: Any, sign: Any, g: Any) -> Any:
+    turned = library.matmul(library.matmul(library.swapaxes(u, -1, -2), g), library.swapaxes(v, -1, -2))
+    return sign * library.matmul(library.matmul(u, _change_of_diagonal(library, s, turned)), v)
 
 
 def _cofactor_cotangent(g: Node, out: Node, a: Node) -> Node:
@@ -165,10 +160,8 @@ COFACTOR = Primitive(
     "cofactor",
     arity=1,
     shape=same_as_first,
-    kernel=lambda a: each_matrix(lambda a: _by_singular_vectors(a, lambda u, s, vh: _cofactor_of_diagonal(np, s)), a),
-    lower=unless_empty(
-        lambda xla, a: _by_singular_vectors_xla(xla, a, lambda u, s, vh: _cofactor_of_diagonal(xla.jnp, s))
-    ),
+    kernel=lambda a: each_matrix(lambda a: _cofactor(np, *_by_singular_values(a)), a),
+    lower=unless_empty(lambda xla, a: _cofactor(Precise(xla), *_by_singular_values_xla(xla, a))),
     vjp=(_cofactor_cotangent,),
     cost=cubic_cost(10.0),
     library_bound=True,
@@ -200,8 +193,8 @@ COFACTOR_CHANGE = Primitive(
     "cofactor_change",
     arity=2,
     shape=lambda a, g: (a.shape, a.dtype),
-    kernel=lambda a, g: each_matrix(lambda a, g: _by_singular_vectors(a, _inner_change(np, g)), a, g),
-    lower=unless_empty(lambda xla, a, g: _by_singular_vectors_xla(xla, a, _inner_change(Precise(xla), g))),
+    kernel=lambda a, g: each_matrix(lambda a, g: _cofactor_change(np, *_by_singular_values(a), g), a, g),
+    lower=unless_empty(lambda xla, a, g: _cofactor_change(Precise(xla), *_by_singular_values_xla(xla, a), g)),
     vjp=(_third_derivative, lambda u, out, a, g: COFACTOR_CHANGE(a, u)),
     cost=cubic_cost(10.0),
     library_bound=True,
