@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mlx.core as mx
+from mlx.primitives.eigen import EIG
 
 ENGINES = ("numpy", "xla")
 HERMITIAN = ("eigh", "eigvalsh")
@@ -298,3 +299,11 @@ def test_errors(name: str) -> None:
 def test_other_triangles(name: str, triangle: str) -> None:
     with pytest.raises(ValueError, match=rf"^\[linalg.{name}\] UPLO must be 'L' for the lower triangle or 'U', got"):
         getattr(mx.linalg, name)(mx.eye(2), triangle)
+
+
+def test_accelerators_without_eigenvalues_of_general_matrices() -> None:
+    class Elsewhere:
+        platform = "tpu"
+
+    with pytest.raises(RuntimeError, match=r"^\[linalg.eig\] XLA has no eigenvalues of general matrices for tpu"):
+        EIG.lower(Elsewhere(), np.eye(2))
