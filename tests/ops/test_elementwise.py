@@ -526,3 +526,32 @@ def test_real_inputs_of_complex_programs_get_real_gradients() -> None:
     slope = mx.grad(lambda x: mx.abs(x * mx.array(Z)).sum())(x)
     assert slope.dtype == mx.float32
     np.testing.assert_allclose(np.array(slope), np.abs(Z) * np.sign([0.7, -0.3]), rtol=1e-6)
+
+
+R = math.acosh(2.0)  # what the inverse functions have in common at 2
+CUTS = [  # name, a point on the upper or right side of a branch cut and the value there, and the same on the other side
+    ("sqrt", complex(-4, 0.0), 2j, complex(-4, -0.0), -2j),
+    ("arccos", complex(2, 0.0), complex(0, -R), complex(2, -0.0), complex(0, R)),
+    ("arccos", complex(-2, 0.0), complex(math.pi, -R), complex(-2, -0.0), complex(math.pi, R)),
+    ("arcsin", complex(2, 0.0), complex(math.pi / 2, R), complex(2, -0.0), complex(math.pi / 2, -R)),
+    ("arccosh", complex(-2, 0.0), complex(R, math.pi), complex(-2, -0.0), complex(R, -math.pi)),
+    ("arccosh", complex(0.5, 0.0), 1j * math.pi / 3, complex(0.5, -0.0), -1j * math.pi / 3),
+    ("arcsinh", complex(0.0, 2), complex(R, math.pi / 2), complex(-0.0, 2), complex(-R, math.pi / 2)),
+    ("log", complex(-1, 0.0), 1j * math.pi, complex(-1, -0.0), -1j * math.pi),
+]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_both_sides_of_branch_cuts(engine: Any) -> None:
+    results = [getattr(mx, name)(mx.array(np.array([one, other], np.complex64))) for name, one, _, other, _ in CUTS]
+    with mx.engine(engine):
+        mx.eval(results)
+    for result, (name, _, one, _, other) in zip(results, CUTS, strict=True):
+        np.testing.assert_allclose(np.array(result), [one, other], 1e-5, 1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_logarithms_of_a_complex_zero(engine: Any) -> None:
+    with mx.engine(engine):
+        for function in (mx.log, mx.log2, mx.log10):
+            assert function(mx.array([0j]))[0].item() == complex(-inf, 0)

@@ -15,7 +15,15 @@ from mlx.ir.node import Node, record
 from mlx.ir.primitive import SCALAR, Primitive, broadcast_shape, scalar_node
 from mlx.ir.sizes import depends_on_sizes
 from mlx.primitives.complex import REAL
-from mlx.primitives.elementwise import SELECT, Elementwise, boolean, conjugate, real_part_dtype, weigh
+from mlx.primitives.elementwise import (
+    SELECT,
+    Elementwise,
+    boolean,
+    conjugate,
+    cut_along_the_real_axis,
+    real_part_dtype,
+    weigh,
+)
 from mlx.primitives.shape import broadcast, unbroadcast
 from mlx.primitives.structure import cast
 
@@ -224,7 +232,7 @@ ABS = Elementwise(
 # ---------------------------------------------------------------------- powers
 
 SQUARE = Elementwise("square", 1, np.square, "square", (lambda out, x: x * 2,))
-SQRT = Elementwise("sqrt", 1, np.sqrt, "sqrt", (lambda out, x: 0.5 / out,), nanoseconds=1.0)
+SQRT = Elementwise("sqrt", 1, np.sqrt, cut_along_the_real_axis("sqrt"), (lambda out, x: 0.5 / out,), nanoseconds=1.0)
 RSQRT = Elementwise("rsqrt", 1, lambda x: 1 / np.sqrt(x), "rsqrt", (lambda out, x: -0.5 * (out / x),), nanoseconds=1.5)
 
 

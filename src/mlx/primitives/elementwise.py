@@ -116,6 +116,25 @@ def _lax_function(name: str) -> Callable[..., Any]:
     return lambda xla, *operands: getattr(xla.lax, name)(*operands)
 
 
+def cut_along_the_real_axis(name: str) -> Callable[..., Any]:
+    """XLA's function of that name, right on both sides of its branch cut.
+
+    XLA takes the imaginary part -0.0 for 0.0, and so the lower side of the cut for the upper one. The function's value
+    at the conjugate is the conjugate of its value.
+    """
+
+    def lowered(xla: Any, x: Any) -> Any:
+        function = getattr(xla.lax, name)
+        if x.dtype.kind != "c":
+            return function(x)
+        imaginary = xla.lax.imag(x)
+        below = (imaginary == 0) & xla.jnp.signbit(imaginary)
+        out = function(xla.lax.select(below, xla.lax.conj(x), x))
+        return xla.lax.select(below, xla.lax.conj(out), out)
+
+    return lowered
+
+
 def _broadcasting(lower: Callable[..., Any]) -> Callable[..., Any]:
     def lowered(xla: Any, *operands: Any) -> Any:
         shape = np.broadcast_shapes(*(x.shape for x in operands))

@@ -21,11 +21,19 @@ LOG1P = Elementwise("log1p", 1, np.log1p, "log1p", (lambda out, x: 1.0 / (x + 1.
 
 def _logarithm(name: str, kernel: Any, base: float) -> Elementwise:
     scale = 1.0 / math.log(base)
+
+    def lowered(xla: Any, x: Any) -> Any:
+        lax, out = xla.lax, xla.lax.log(x)
+        if x.dtype.kind != "c":
+            return out * xla.jnp.asarray(scale, x.dtype)
+        factor = np.float32(scale)  # by parts, since an infinite part times the scale's imaginary 0 would be NaN
+        return lax.complex(lax.real(out) * factor, lax.imag(out) * factor)
+
     return Elementwise(
         name,
         1,
         kernel,
-        lambda xla, x: xla.lax.log(x) * xla.jnp.asarray(scale, x.dtype),
+        lowered,
         (lambda out, x: scale / x,),
         nanoseconds=4.0,
     )

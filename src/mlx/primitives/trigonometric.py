@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mlx.ir.node import Node
 from mlx.primitives.arithmetic import RSQRT, SQUARE
-from mlx.primitives.elementwise import Elementwise
+from mlx.primitives.elementwise import Elementwise, cut_along_the_real_axis
 
 
 def _complement(x: Node) -> Node:
@@ -23,8 +25,22 @@ SIN = Elementwise("sin", 1, np.sin, "sin", (lambda out, x: COS(x),), nanoseconds
 COS = Elementwise("cos", 1, np.cos, "cos", (lambda out, x: -SIN(x),), nanoseconds=4.0)
 TAN = Elementwise("tan", 1, np.tan, "tan", (lambda out, x: 1.0 + SQUARE(out),), nanoseconds=12.0)
 
-ARCSIN = Elementwise("arcsin", 1, np.arcsin, "asin", (lambda out, x: RSQRT(_complement(x)),), nanoseconds=8.0)
-ARCCOS = Elementwise("arccos", 1, np.arccos, "acos", (lambda out, x: -RSQRT(_complement(x)),), nanoseconds=8.0)
+ARCSIN = Elementwise(
+    "arcsin",
+    1,
+    np.arcsin,
+    cut_along_the_real_axis("asin"),
+    (lambda out, x: RSQRT(_complement(x)),),
+    nanoseconds=8.0,
+)
+ARCCOS = Elementwise(
+    "arccos",
+    1,
+    np.arccos,
+    cut_along_the_real_axis("acos"),
+    (lambda out, x: -RSQRT(_complement(x)),),
+    nanoseconds=8.0,
+)
 ARCTAN = Elementwise("arctan", 1, np.arctan, "atan", (lambda out, x: 1.0 / (1.0 + SQUARE(x)),), nanoseconds=10.0)
 
 
@@ -48,6 +64,20 @@ SINH = Elementwise("sinh", 1, np.sinh, "sinh", (lambda out, x: COSH(x),), nanose
 COSH = Elementwise("cosh", 1, np.cosh, "cosh", (lambda out, x: SINH(x),), nanoseconds=8.0)
 TANH = Elementwise("tanh", 1, np.tanh, "tanh", (lambda out, x: 1.0 - SQUARE(out),), nanoseconds=4.0)
 
-ARCSINH = Elementwise("arcsinh", 1, np.arcsinh, "asinh", (lambda out, x: RSQRT(1.0 + SQUARE(x)),), nanoseconds=15.0)
-ARCCOSH = Elementwise("arccosh", 1, np.arccosh, "acosh", (_arccosh_slope,), nanoseconds=15.0)
+
+def _arcsinh_xla(xla: Any, x: Any) -> Any:
+    """Right on both sides of the cut along the imaginary axis, where XLA takes the real part -0.0 for 0.0."""
+    lax = xla.lax
+    if x.dtype.kind != "c":
+        return lax.asinh(x)
+    real = lax.real(x)
+    left = (real == 0) & xla.jnp.signbit(real)
+    out = lax.asinh(lax.select(left, -lax.conj(x), x))
+    return lax.select(left, -lax.conj(out), out)
+
+
+ARCSINH = Elementwise(
+    "arcsinh", 1, np.arcsinh, _arcsinh_xla, (lambda out, x: RSQRT(1.0 + SQUARE(x)),), nanoseconds=15.0
+)
+ARCCOSH = Elementwise("arccosh", 1, np.arccosh, cut_along_the_real_axis("acosh"), (_arccosh_slope,), nanoseconds=15.0)
 ARCTANH = Elementwise("arctanh", 1, np.arctanh, "atanh", (lambda out, x: 1.0 / _complement(x),), nanoseconds=15.0)
