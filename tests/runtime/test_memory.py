@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 
 import mlx.core as mx
@@ -142,3 +145,28 @@ def test_a_program_that_returns_an_input_as_it_is_overwrites_none(monkeypatch: p
             mx.eval(a, b)
         assert bool(programs[-1].donated) is not passes
         assert (b.reshape(-1)[0] / 2).item() == a.reshape(-1)[0].item() - (0 if passes else 1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.reshape(2, -1),
+        lambda x: x.T,
+        lambda x: mx.broadcast_to(x, (3, 256, 256)),
+        lambda x: x[1:],
+        lambda x: x.reshape(-1)[512:].reshape(-1, 256),
+    ],
+)
+def test_what_lies_in_the_memory_of_another_array_is_not_counted_again(function: Callable[[Any], Any]) -> None:
+    gc.collect()
+    before = mx.get_active_memory()
+    with mx.engine("numpy"):
+        x = mx.array([[0.0] * 256] * 256)
+        y = function(x)
+        mx.eval(y)
+        assert np.may_share_memory(y._numpy(), x._numpy())
+        assert mx.get_active_memory() - before == 256 * KIB
+        del x  # the memory stays
+        assert mx.get_active_memory() - before == 256 * KIB
+        del y
+    assert mx.get_active_memory() == before

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlx.arrays.memory import copy_with_layout
-from mlx.ir.buffer import Buffer, meter
+from mlx.ir.buffer import Buffer, Meter, meter
 from mlx.ir.primitive import SCALAR, data_node
 
 if TYPE_CHECKING:
@@ -72,14 +72,14 @@ class SharedBuffer(Buffer):
     changes under them; it is replaced when `memory` is found to differ.
     """
 
-    __slots__ = ("_known", "_memory", "_views")
+    __slots__ = ("_counted", "_known", "_memory", "_views")
 
     def __init__(self, value: Buffer) -> None:
         self._views = 0
+        self._counted = 0
         self._known: Buffer | None = value
         self._memory: Array | None = None
         self.nbytes = value.nbytes
-        meter.active += self.nbytes
         del value  # or this name would count as a holder
         self._open()
 
@@ -105,9 +105,12 @@ class SharedBuffer(Buffer):
         assert self._known is not None
         if _is_sole_holder(self._known):
             self._memory = self._known.host
-            self._known = None
+            self._count(self.nbytes)
+            self._known = None  # and is counted no more
         else:
             self._memory = copy_with_layout(self._known.numpy())
+            self._count(self.nbytes)
+            meter.peak = max(meter.peak, meter.active)
 
     def _current(self) -> Buffer:
         """The value now. When the last view has gone, it is an ordinary one again."""
@@ -119,10 +122,17 @@ class SharedBuffer(Buffer):
                     self._known = known
                 if not in_view:
                     self._memory = None
-                    meter.active -= known.nbytes  # since this buffer counts it
-                    known.nbytes = 0
+                    self._count(0)
             assert known is not None
             return known
+
+    def _count(self, nbytes: int, meter: Meter = meter) -> None:
+        """Count the memory that views see; the value as it was last known counts itself."""
+        meter.active += nbytes - self._counted
+        self._counted = nbytes
+
+    def __del__(self, meter: Meter = meter) -> None:
+        meter.active -= self._counted
 
     @property
     def host(self) -> Array | None:
@@ -152,7 +162,6 @@ class SharedBuffer(Buffer):
         return self._current().numpy()
 
     def give_up(self) -> None:
-        meter.active -= self.nbytes
         self.nbytes = 0
         self._current().give_up()
 

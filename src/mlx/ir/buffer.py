@@ -63,6 +63,26 @@ class Buffer:
             self.device.block_until_ready()
 
 
+class Part(Buffer):
+    """A value that lies in the memory of another one, which counts it for both."""
+
+    __slots__ = ("whole",)
+
+    def __init__(self, host: np.ndarray[Any, Any], whole: Buffer) -> None:
+        self.host = host
+        self.device = None
+        self.nbytes = host.nbytes
+        self.place = None
+        self.whole = whole
+
+    def __del__(self, meter: Meter = meter) -> None:
+        pass
+
+    def give_up(self) -> None:
+        self.nbytes = 0
+        self.device = None
+
+
 class Unread(Buffer):
     """A value that lies in a file until it is asked for. It takes no memory before."""
 

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Hashable
 from typing import Any
 
-from mlx.ir.buffer import Buffer, Unread, meter
+import numpy as np
+
+from mlx.ir.buffer import Buffer, Part, Unread, meter
 from mlx.ir.node import FIRST_LIMIT, Node, hooks, recorder
 from mlx.ir.primitive import SCALAR
 from mlx.ir.trace import RESULT, Call
@@ -163,7 +165,7 @@ def _store(plan: Plan, values: list[Any], place: Any) -> None:
         if place is None:
             if node.primitive in _VIEWS:
                 value = _view_of_operand(node, value)
-            node.value = Buffer(value, None, value.nbytes)
+            node.value = Buffer(value, None, value.nbytes) if value.base is None else _buffer_of_view(node, value)
         else:
             node.value = Buffer(None, value, node.nbytes, place)
         if first_open is not None and node.serial >= first_open:
@@ -181,6 +183,17 @@ def _view_of_operand(node: Node, value: Any) -> Any:
     if operand.primitive is SCALAR or operand.value is None or operand.value.host is None:
         return value
     return node.primitive.kernel(operand.value.numpy(), *node.params)  # type: ignore[misc]
+
+
+def _buffer_of_view(node: Node, value: Any) -> Buffer:
+    """The buffer of a value that may lie in the memory of what it is a rearrangement of."""
+    source = node
+    while source.value is None and source.inputs and source.primitive.moves_data:
+        source = source.inputs[0]
+    whole = source.value
+    if whole is not None and whole.host is not None and np.may_share_memory(value, whole.host):
+        return Part(value, whole)
+    return Buffer(value, None, value.nbytes)
 
 
 hooks.evaluate = evaluate

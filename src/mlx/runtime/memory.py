@@ -35,9 +35,7 @@ _limits = _Limits()
 
 
 def get_active_memory() -> int:
-    """Bytes that the values of arrays take now. Arrays that share memory, as reshaped ones do, count for each.
-
-    `get_array_buffer_size` counts such memory once.
+    """Bytes that the values of arrays take now. Memory that several arrays lie in, as reshaped ones do, counts once.
 
     Example:
         >>> import mlx.core as mx

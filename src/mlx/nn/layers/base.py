@@ -609,8 +609,8 @@ def _pairs(weights: Any) -> list[tuple[str, Any]]:
         if all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in listed):
             return [(path, array) for path, array in listed]
     raise TypeError(
-        "[Module.load_weights] Expected the name of a file, (name, array) pairs or a dictionary from name to array, got "
-        f"{type(weights).__name__}."
+        "[Module.load_weights] Expected the name of a file, (name, array) pairs or a dictionary from name to array, "
+        f"got {type(weights).__name__}."
     )
 
 
