@@ -357,6 +357,7 @@ def test_extremes(engine: Any) -> None:
         (mx.sort(n), [low, -1, 0, high]), (mx.square(n), [0, 1, 0, 1]), (u + 1, [0, 2, 1]), (-u, [1, 255, 0]),
         (u - 2, [253, 255, 254]), (mx.sum(u), 256), (mx.mean(u), 256 / 3), (mx.power(u, 2), [1, 1, 0]),
         (mx.left_shift(u, 9), [0, 0, 0]), (mx.right_shift(n, 31), [-1, 0, 0, -1]), (mx.cumsum(u), [255, 0, 0]),
+        (mx.arange(0, 2**33, 2**31, dtype=mx.float16), [0, inf, inf, inf]),
     ]  # fmt: skip
     with mx.engine(engine):
         mx.eval([result for result, _ in wanted])

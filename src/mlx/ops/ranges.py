@@ -119,6 +119,9 @@ def _arange(start: Number, stop: Number, step: Number, dtype: Dtype | None) -> a
     count = _range_length(start, stop, step)
     first = _held_by(start, dtype)
     distance = _held_by(_held_by(start + step, dtype) - first, dtype) if count > 1 else 0
+    if dtype.is_floating and isinf(distance):  # 0 times it would be NaN where the start belongs
+        ends = scalar_node(float(start), float64), scalar_node(float(step), float64)
+        return wrap(cast(ARANGE(*ends, count), dtype))
     return wrap(ARANGE(scalar_node(first, dtype), scalar_node(distance, dtype), count))
 
 
@@ -139,7 +142,8 @@ def _range_length(start: Number, stop: Number, step: Number) -> int:
 def _held_by(number: Number, dtype: Dtype) -> Any:
     """`number` as `dtype` holds it, as a Python number; integers wrap around."""
     if not dtype.is_integer:
-        return np.asarray(number, dtype.numpy).item()
+        with np.errstate(over="ignore"):
+            return np.asarray(number, dtype.numpy).item()
     lowest, highest = dtype.scalar_limits  # type: ignore[misc]
     return (int(number) - lowest) % (highest - lowest + 1) + lowest
 
