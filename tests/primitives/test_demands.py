@@ -28,7 +28,7 @@ from mlx.transforms.demands import DEMANDS, check_demands
 from mlx.transforms.parameters import check_parameters
 from mlx.transforms.tracing import trace_function
 
-TABLE = [case for case in CASES if case.primitive != "metal_kernel"]
+TABLE = [case for case in CASES if case.primitive not in ("cuda_kernel", "metal_kernel")]
 # Halves are computed in float32; what the engine does for that is none of the kernels' business.
 DTYPES = [x for x in vars(dtypes).values() if isinstance(x, Dtype) and not x.is_half]
 MUTANTS = 12  # of each node of a case's program

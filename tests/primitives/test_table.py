@@ -29,7 +29,7 @@ SEVERAL = [case for case in BATCHED if sum(isinstance(x, np.ndarray) for x in ca
 ENGINES = ("numpy", "xla")
 FIRST = list({case.primitive: case for case in reversed(CASES) if case.dtypes}.values())  # the first of each primitive
 TOGETHER = 16  # cases that make up one compiled function
-REFUSE = {"decode", "metal_kernel"}  # asked for a derivative, they raise an error
+REFUSE = {"cuda_kernel", "decode", "metal_kernel"}  # asked for a derivative, they raise an error
 
 TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 2e-5, "float64": 1e-10, "complex64": 2e-5}
 

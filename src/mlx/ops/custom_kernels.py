@@ -76,22 +76,12 @@ class MetalKernel:
             ValueError: an argument does not fit the kernel's names, or the stream is one of the CPU.
             RuntimeError: outside of a transform, where it would have to be run.
         """
-        expected = (
-            ("inputs", inputs, self._input_names),
-            ("output_shapes", output_shapes, self._output_names),
-            ("output_dtypes", output_dtypes, self._output_names),
-        )
-        for argument, given, names in expected:
-            if len(given) != len(names):
-                raise ValueError(
-                    f"[metal_kernel] Expected `{argument}` to have size {len(names)} but got size {len(given)}: one "
-                    f"for each of {list(names)}."
-                )
+        check_counts("metal_kernel", self._input_names, self._output_names, inputs, output_shapes, output_dtypes)
         call = MetalCall(
             *self._definition,
-            grid=_three(grid, "grid"),
-            threadgroup=_three(threadgroup, "threadgroup"),
-            template=_template(template or ()),
+            grid=three(grid, "metal_kernel", "grid"),
+            threadgroup=three(threadgroup, "metal_kernel", "threadgroup"),
+            template=template_arguments(template or (), "metal_kernel"),
             init_value="" if init_value is None else repr(float(init_value)),
             output_shapes=tuple(checked_shape(shape, "metal_kernel") for shape in output_shapes),
             output_dtypes=tuple(dtype_argument(dtype, "metal_kernel") for dtype in output_dtypes),
@@ -99,7 +89,7 @@ class MetalKernel:
         nodes = [node_of(x, "metal_kernel", f"inputs[{i}]") for i, x in enumerate(inputs)]
         if not recorder().open_transforms:
             refuse_to_run()
-        if _is_cpu(stream):
+        if is_cpu(stream):
             raise ValueError("[metal_kernel] Only supports the GPU: pass stream=mx.gpu.")
         launch: Node = METAL_KERNEL(nodes, *call)
         return [wrap(PROJECT(launch, index)) for index in range(len(self._output_names))]
@@ -149,7 +139,8 @@ def metal_kernel(
         ...
         RuntimeError: [metal_kernel] No Metal back-end. ...
     """
-    inputs, outputs = _names(input_names, "input_names"), _names(output_names, "output_names")
+    inputs = checked_names(input_names, "metal_kernel", "input_names")
+    outputs = checked_names(output_names, "metal_kernel", "output_names")
     if not outputs:
         raise ValueError("[metal_kernel] Must specify at least one output.")
     options = dict(compile_options or {})
@@ -158,35 +149,64 @@ def metal_kernel(
         raise ValueError(f"[metal_kernel] Unknown compile option `{next(iter(options))}`: there is `math_mode`.")
     if math_mode not in _MATH_MODES:
         raise ValueError(f"[metal_kernel] Expected math_mode to be 'safe', 'relaxed', or 'fast', got {math_mode!r}.")
-    for argument, text in (("name", name), ("source", source), ("header", header)):
-        if not isinstance(text, str):
-            raise TypeError(f"[metal_kernel] {argument} must be a str, got {type(text).__name__}.")
+    check_texts("metal_kernel", name=name, source=source, header=header)
     return MetalKernel(
         name, inputs, outputs, source, header, bool(ensure_row_contiguous), bool(atomic_outputs), math_mode
     )
 
 
-def _names(names: Sequence[str], argument: str) -> tuple[str, ...]:
+# ---------------------------------------------------------------------- what kernels of all vendors are checked for
+
+
+def checked_names(names: Sequence[str], function: str, argument: str) -> tuple[str, ...]:
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"[metal_kernel] {argument} must be a sequence of str, got {names!r}.")
+        raise TypeError(f"[{function}] {argument} must be a sequence of str, got {names!r}.")
     return tuple(names)
 
 
-def _three(extents: Sequence[int], argument: str) -> Shape:
-    checked = integers(extents, "metal_kernel", argument)
+def check_texts(function: str, **texts: str) -> None:
+    for argument, text in texts.items():
+        if not isinstance(text, str):
+            raise TypeError(f"[{function}] {argument} must be a str, got {type(text).__name__}.")
+
+
+def check_counts(
+    function: str,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    inputs: Sequence[Any],
+    output_shapes: Sequence[Any],
+    output_dtypes: Sequence[Any],
+) -> None:
+    """ValueError unless there is an input, and a shape and a dtype of an output, for each name."""
+    expected = (
+        ("inputs", inputs, input_names),
+        ("output_shapes", output_shapes, output_names),
+        ("output_dtypes", output_dtypes, output_names),
+    )
+    for argument, given, names in expected:
+        if len(given) != len(names):
+            raise ValueError(
+                f"[{function}] Expected `{argument}` to have size {len(names)} but got size {len(given)}: one for each "
+                f"of {list(names)}."
+            )
+
+
+def three(extents: Sequence[int], function: str, argument: str) -> Shape:
+    checked = integers(extents, function, argument)
     if len(checked) != 3:
-        raise TypeError(f"[metal_kernel] {argument} must be three ints, got {extents!r}.")
+        raise TypeError(f"[{function}] {argument} must be three ints, got {extents!r}.")
     return checked
 
 
-def _template(entries: Sequence[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
+def template_arguments(entries: Sequence[tuple[str, Any]], function: str) -> tuple[tuple[str, Any], ...]:
     for entry in entries:
         if not (len(entry) == 2 and isinstance(entry[0], str) and isinstance(entry[1], bool | int | Dtype)):
-            raise TypeError(f"[metal_kernel] template must hold names with a bool, int or dtype each, got {entry!r}.")
+            raise TypeError(f"[{function}] template must hold names with a bool, int or dtype each, got {entry!r}.")
     return tuple((name, value) for name, value in entries)
 
 
-def _is_cpu(stream: Any) -> bool:
+def is_cpu(stream: Any) -> bool:
     """Whether a device, a kind of device or a stream is the CPU."""
     device = getattr(stream, "device", stream)
-    return getattr(getattr(device, "type", device), "value", None) == "cpu"
+    return getattr(getattr(device, "type", device), "name", None) == "cpu"

@@ -235,6 +235,10 @@ class _XlaScores(_Scores):
     def __init__(self, xla: Any, *arguments: Any) -> None:
         super().__init__(xla.jnp, *arguments)
         self.lax = xla.lax
+        if xla.platform != "cpu":  # a step of a loop costs more there than what blocks of this size leave unused
+            self.rows, self.columns = min(4 * self.rows, self.length), min(2 * self.columns, self.keys)
+            self.row_blocks = -(-self.length // self.rows)
+            self.column_blocks = -(-self.keys // self.columns)
 
     def start(self, block: Any, size: int, extent: int) -> Any:
         return self.lax.min(block * np.int32(size), np.int32(extent - size))

@@ -106,6 +106,13 @@ def _broadcasts(x: Node, shape: Shape) -> bool:
     return len(shape) >= x.ndim and broadcast_shape(x.shape, shape) == shape
 
 
+def _runs_foreign_code(inputs: Sequence[Node], *params: Any) -> bool:
+    raise ValueError(
+        "[cuda_kernel] A program in a file cannot bring a CUDA kernel along: whoever reads it would run foreign "
+        "code on a GPU. Write the function with mx operations."
+    )
+
+
 # ---------------------------------------------------------------------- demands by family
 
 
@@ -470,6 +477,7 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "cumsum": _scans,
     "custom": _anything,
     "dead_matrix": lambda g, x: x.ndim >= 2 and g.ndim >= 2 and g.shape[:-2] == x.shape[:-2],
+    "cuda_kernel": _runs_foreign_code,
     "decode": lambda codes, format: format in VALUES and _are_integers(codes),
     "determinant": _is_square,
     "dot": _contracts,

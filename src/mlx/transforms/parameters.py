@@ -95,6 +95,10 @@ PARAMETERS: dict[str, tuple[Kind, ...]] = {
     "convolution": (WINDOW,),
     "convolution_input": (WINDOW, INTS),
     "convolution_weight": (WINDOW, INTS),
+    "cuda_kernel": (
+        *(TEXT, TEXTS, TEXTS, TEXT, TEXT, BOOL, INT),
+        *(INTS, INTS, TEMPLATES, TEXTS, TEXT, SHAPES, DTYPES_OF),
+    ),
     "cummax": (INT, BOOL),
     "cummin": (INT, BOOL),
     "cumprod": (INT, BOOL),
