@@ -49,7 +49,8 @@ def values(dtype: str, shape: tuple[int, ...], salt: int = 0) -> Any:
 
 def wide(x: Any, dtype: str) -> Any:
     """`x` in NumPy's widest type of the kind of `dtype`."""
-    return np.asarray(x).astype(dtype if dtype in BITS else np.complex128 if dtype in COMPLEX else np.float64)
+    values = x.__array__() if isinstance(x, mx.array) else np.asarray(x)  # which from Python 3.12 on takes no bfloat16
+    return values.astype(dtype if dtype in BITS else np.complex128 if dtype in COMPLEX else np.float64)
 
 
 def layouts(dtype: str, shape: tuple[int, ...]) -> Iterator[tuple[Any, Any]]:

@@ -49,6 +49,9 @@ class array:
     `numpy.asarray(x)`, `memoryview(x)` or DLPack changes the value itself, and no derivative follows it. An operator
     between an array and one of NumPy's gives an array, whichever comes first, so that derivatives pass through it.
 
+    NumPy has no bfloat16: from Python 3.12 on, where it looks at the memory of arrays first, `numpy.array(x)` raises
+    ValueError. `x.__array__()` has the dtype of that name from ml_dtypes, `x.astype(mx.float32)` is for everyone.
+
     Args:
         val: a Python number, a (nested) list or tuple of numbers or arrays, a NumPy array, another array, or an object
             with `__mlx_array__`, `__dlpack__`, `__array__` or the buffer protocol. It is copied.
