@@ -151,10 +151,30 @@ def test_the_same_loop_is_compiled_once(monkeypatch):
     assert len(compiled) <= 2
 
 
-def test_a_number_that_changes_makes_another_loop(engine):
-    for factor in (2.0, 3.0, -0.0, 0.0):
+def test_a_number_that_changes_counts(engine):
+    for factor in (2.0, 3.0, -0.0, 0.0, 1.0, -1.0):
         last, _ = mx.scan(lambda s, x, factor=factor: (x * factor, None), mx.array(1.0), mx.array([5.0]))
         assert str(last.item()) == str(5.0 * factor)
+
+
+def test_a_number_that_changes_compiles_nothing_new(monkeypatch):
+    compiled = []
+    compile_program = Compiled._compile
+    monkeypatch.setattr(Compiled, "_compile", lambda self, *a: compiled.append(1) or compile_program(self, *a))
+
+    def last_of_three(w, factor):
+        return mx.scan(lambda s, x: (mx.square(s * factor) * w, None), w, length=3)[0]
+
+    counts = []
+    with mx.engine("xla"):
+        for factor in (0.5, 0.75, 1.25):
+            w = mx.array(2.0)
+            first, second = mx.grad(last_of_three)(w, factor), mx.grad(mx.grad(last_of_three))(w, factor)
+            mx.eval(first, second)  # of factor^14 w^15
+            assert np.isclose(first.item(), 15 * 2.0**14 * factor**14, rtol=1e-5)
+            assert np.isclose(second.item(), 15 * 14 * 2.0**13 * factor**14, rtol=1e-5)
+            counts.append(len(compiled))
+    assert 0 < counts[0] == counts[-1]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +211,11 @@ def test_a_number_that_changes_makes_another_loop(engine):
 def test_what_is_wrong_is_said(arguments, error, message):
     with pytest.raises(error, match=r"\[scan\].*" + message):
         mx.scan(*arguments)
+
+
+def test_the_direction_is_a_bool():
+    with pytest.raises(TypeError, match=r"\[scan\] reverse must be"):
+        mx.scan(lambda c, x: (c, x), mx.array(0.0), mx.ones((2,)), reverse="no")
 
 
 def test_a_value_inside_the_step_cannot_be_asked_for():

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from mlx.ir.dtypes import Dtype
 from mlx.ir.kernels import kernel_for
 from mlx.ir.node import Node, OpenTransform, Shape, next_serial, record
-from mlx.ir.primitive import SCALAR, Params, Primitive, scalar_node
+from mlx.ir.primitive import SCALAR, Params, Primitive, is_static, scalar_node
 from mlx.ir.sizes import open_sizes, resolved
 from mlx.ir.trace import Trace, placeholder, set_apart
 
@@ -32,6 +32,7 @@ class Step(NamedTuple):
 class Body:
     """A program: `steps` compute the values numbered `outputs` from `inputs` and from `numbers`, Python numbers.
 
+    Numbers are those that rules simplify on. Others are inputs, so that the program is the same when they change.
     `cost` is the estimated time of one run on NumPy, in nanoseconds.
     """
 
@@ -124,7 +125,7 @@ class Body:
         """The program for the sizes that a shapeless trace is used for."""
 
         def again(inputs: list[Node]) -> list[Node]:
-            known = [*inputs, *(scalar_node(resolved(value, values), dtype) for value, dtype in self.numbers)]
+            known = [*inputs, *(scalar_node(value, dtype) for value, dtype in self.numbers)]
             for step in self.steps:
                 operands, params = tuple([known[i] for i in step.operands]), resolved(step.params, values)
                 known.append(record(step.primitive, operands, params, *step.primitive.infer(operands, params)))
@@ -185,8 +186,8 @@ def traced_body(
 ) -> tuple[Body, list[Node]]:
     """The program that `run` records on placeholders of such kinds, and what else it reads.
 
-    What is read besides the placeholders, also what was computed on the way without them, comes first among the inputs
-    of the body.
+    What is read besides the placeholders, also what was computed on the way without them, and Python numbers that may
+    change from one time to the next, comes first among the inputs of the body.
     """
     since = next_serial()
     with OpenTransform():
@@ -197,6 +198,12 @@ def traced_body(
         except BaseException:
             set_apart(inputs, since)
             raise
-        body = Body.of([*trace.captured, *inputs], trace.nodes, outputs)
+        captured = list(dict.fromkeys([*trace.captured, *_varying_numbers(trace.nodes)]))
+        body = Body.of([*captured, *inputs], trace.nodes, outputs)
         set_apart([*inputs, *trace.nodes], since)
-    return body, trace.captured
+    return body, captured
+
+
+def _varying_numbers(nodes: Sequence[Node]) -> list[Node]:
+    numbers = [x for node in nodes for x in node.inputs if x.primitive is SCALAR]
+    return [x for x in numbers if not is_static(x.params[0])]  # type: ignore[arg-type]

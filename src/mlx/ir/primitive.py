@@ -173,6 +173,11 @@ def scalar_node(value: complex, dtype: Dtype) -> Node:
     return node
 
 
+def is_static(value: complex) -> bool:
+    """Whether rules simplify on a Python number. It is a constant of programs then, and otherwise an operand."""
+    return type(value) is not Size and value in (0, 1, -1) and (value != 0 or not str(value).startswith("-"))
+
+
 def _is_positive_zero(value: complex) -> bool:
     """Whether a zero is 0.0, which equals -0.0 but is another number."""
     return type(value) is float and math.copysign(1.0, value) > 0

@@ -16,13 +16,10 @@ from sys import getrefcount
 from typing import Protocol
 
 from mlx.ir.node import Node, hooks, recorder
-from mlx.ir.primitive import PLACEHOLDER, SCALAR, Leaf
+from mlx.ir.primitive import PLACEHOLDER, SCALAR, Leaf, is_static
 from mlx.ir.sizes import depends_on_sizes, open_sizes, settled
 from mlx.ir.trace import RESULT, Trace
 from mlx.ir.walk import ancestors, in_recorded_order
-
-# Python numbers that rules simplify on stay constants of the program; all others are operands of it.
-STATIC_SCALARS = (0, 1, -1)
 
 
 class Inputs(Protocol):
@@ -86,7 +83,7 @@ class Plan:
         if fixed:
             self.constants.append(leaf)
             return leaf.dtype, repr(leaf.params)  # as text, in which 0.0 is not -0.0 and nan is nan
-        if _is_static(leaf.params[0]):  # type: ignore[arg-type]
+        if is_static(leaf.params[0]):  # type: ignore[arg-type]
             self.constants.append(leaf)
             return leaf.dtype, leaf.params, True
         self.scalars.append(leaf)
@@ -347,10 +344,6 @@ def _number(nodes: list[Node], outputs: list[Node], fixed: bool = False) -> Plan
     key.extend(plan.output_numbers)
     plan.key = tuple(key)
     return plan
-
-
-def _is_static(value: complex) -> bool:
-    return value in STATIC_SCALARS and (value != 0 or not str(value).startswith("-"))
 
 
 def _refuse(root: Node) -> None:

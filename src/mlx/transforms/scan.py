@@ -14,9 +14,9 @@ import numpy as np
 from mlx.arrays.array import array, wrap
 from mlx.ir.body import Body, traced_body
 from mlx.ir.node import Node, recorder
-from mlx.ir.primitive import Primitive
+from mlx.ir.primitive import SCALAR, Primitive
 from mlx.ir.sizes import require_equal
-from mlx.ops.arguments import one_integer
+from mlx.ops.arguments import flag, one_integer
 from mlx.ops.random_state import thread_state
 from mlx.primitives.shape import batch_size, batch_to_front, move_axis
 from mlx.primitives.slicing import zeros
@@ -49,7 +49,8 @@ def scan(
 
     Args:
         fun: a function of the carry and of one entry of `xs` that returns the next carry and an output. Python runs it
-            once, on arrays without values. Arrays that it reads besides its arguments are the same in all steps.
+            once, or twice if it draws random numbers, on arrays without values. Arrays that it reads besides its
+            arguments are the same in all steps.
         init: the first carry, an array or a tree of arrays. Each next one has its structure, shapes and dtypes.
         xs: an array or a tree of arrays of shape (length, ...) to go through; None where there are none.
         length: the number of steps, which `xs` tells where there are some.
@@ -61,7 +62,7 @@ def scan(
         Random numbers differ from step to step.
 
     Raises:
-        TypeError: `fun` is not callable, or a leaf is no array.
+        TypeError: `fun` is not callable, a leaf is no array, or `reverse` no bool.
         ValueError: lengths differ, `fun` does not return a pair, or a carry differs in structure, shape or dtype.
 
     Example:
@@ -74,6 +75,7 @@ def scan(
         raise TypeError(f"[scan] fun must be callable, got {describe(fun)}.")
     carries, entries = _nodes("init", init), _nodes("xs", xs)
     steps = _length(xs, entries, length)
+    backwards = flag(reverse, "scan", "reverse")
     step = _Step(fun, init, xs, carries)
     kinds = [*((x.shape, x.dtype) for x in carries), *((x.shape[1:], x.dtype) for x in entries)]
     key = thread_state()[0]
@@ -90,7 +92,7 @@ def scan(
     if recorder().open_transforms:  # a backward pass reads the carries
         first = len(captured)
         body = body.with_outputs([*body.outputs, *range(first, first + len(carries))])
-    node = SCAN([*captured, *carries, *entries], body, len(carries), len(entries), steps, bool(reverse))
+    node = SCAN([*captured, *carries, *entries], body, len(carries), len(entries), steps, backwards)
     outputs = [PROJECT(node, position) for position in range(len(body.outputs))]
     if draws:
         thread_state()[0] = wrap(outputs.pop(len(carries) - 1))
@@ -298,10 +300,19 @@ def _loop(
     length: Any,
     reverse: bool,
 ) -> list[Node]:
-    """A scan whose step is given on nodes, and its outputs."""
-    kinds = [(x.shape, x.dtype) for x in (*constants, *carries)] + [(x.shape[1:], x.dtype) for x in entries]
-    body, captured = traced_body("scan", step, kinds)
-    node = SCAN([*captured, *constants, *carries, *entries], body, len(carries), len(entries), length, reverse)
+    """A scan whose step is given on nodes, and its outputs.
+
+    Python numbers among the constants are given to the step as such, since rules simplify on them.
+    """
+    read = [x for x in constants if x.primitive is not SCALAR]
+
+    def run(nodes: list[Node]) -> list[Node]:
+        given = iter(nodes)
+        return step([*(x if x.primitive is SCALAR else next(given) for x in constants), *given])
+
+    kinds = [(x.shape, x.dtype) for x in (*read, *carries)] + [(x.shape[1:], x.dtype) for x in entries]
+    body, captured = traced_body("scan", run, kinds)
+    node = SCAN([*captured, *read, *carries, *entries], body, len(carries), len(entries), length, reverse)
     return [PROJECT(node, position) for position in range(len(body.outputs))]
 
 
