@@ -247,9 +247,6 @@ class array:
     def __buffer__(self, flags: int) -> memoryview:  # asked for by Python 3.12 and newer
         return buffers.memory_of(self, flags)
 
-    def __release_buffer__(self, view: memoryview) -> None:
-        buffers.release(view)
-
     def __bytes__(self) -> bytes:
         return self._numpy().tobytes()
 
