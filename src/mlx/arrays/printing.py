@@ -39,6 +39,8 @@ class PrintOptions:
         3
     """
 
+    __slots__ = ("precision",)
+
     def __init__(self, precision: int = SHORTEST) -> None:
         self.precision = _checked(precision, "PrintOptions")
 

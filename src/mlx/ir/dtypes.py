@@ -277,6 +277,8 @@ class finfo:
         mlx.core.float32
     """
 
+    __slots__ = ("bits", "dtype", "eps", "max", "min", "smallest_normal")
+
     def __init__(self, dtype: Dtype) -> None:
         _check_dtype(dtype, "finfo")
         if not dtype.is_inexact:
@@ -308,6 +310,8 @@ class iinfo:
         >>> mx.iinfo(mx.int8)
         iinfo(min=-128, max=127, dtype=int8)
     """
+
+    __slots__ = ("bits", "dtype", "max", "min")
 
     def __init__(self, dtype: Dtype) -> None:
         _check_dtype(dtype, "iinfo")
