@@ -11,14 +11,14 @@ from mlx.ir.dtypes import Dtype, float32, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
 from mlx.ops.arguments import StreamOrDevice, array_node
-from mlx.ops.attention import rope, scaled_dot_product_attention
-from mlx.ops.custom_kernels import metal_kernel
-from mlx.ops.indexing import take_along_axis
-from mlx.ops.reductions import logsumexp, mean
+from mlx.ops.reductions import mean
 from mlx.primitives.arithmetic import RSQRT, SQUARE
+from mlx.primitives.gathered_matmul import index_within
+from mlx.primitives.pick import PICK
+from mlx.primitives.softmax import LOGSUMEXP
 from mlx.primitives.structure import cast
 
-__all__ = ["cross_entropy", "layer_norm", "metal_kernel", "rms_norm", "rope", "scaled_dot_product_attention"]
+__all__ = ["cross_entropy", "layer_norm", "rms_norm"]
 
 
 def cross_entropy(logits: array, targets: array, *, stream: StreamOrDevice = None) -> array:
@@ -53,9 +53,10 @@ def cross_entropy(logits: array, targets: array, *, stream: StreamOrDevice = Non
         )
     if node.shape[-1] == 0:
         raise ValueError("[cross_entropy] There are no classes: the last axis of logits is empty.")
-    wide = wrap(cast(node, float32) if node.dtype.is_half else node)
-    chosen = take_along_axis(wide, targets[..., None], -1)[..., 0]
-    return wrap(cast((logsumexp(wide, -1) - chosen)._node, float32))
+    wide = cast(node, float32) if node.dtype.is_half else node
+    axis = node.ndim - 1
+    chosen = PICK(wide, index_within(classes, node.shape[axis]))
+    return wrap(cast(LOGSUMEXP(wide, (axis,), False) - chosen, float32))
 
 
 def layer_norm(

@@ -171,6 +171,10 @@ def _indexes(x: Node, indices: Sequence[Node], axes: Numbers, position: int) -> 
     )
 
 
+def _picks(x: Node, index: Node) -> bool:
+    return x.ndim > 0 and index.shape == x.shape[:-1] and _are_integers(index) and x.shape[-1] > 0
+
+
 def _scatters(inputs: Sequence[Node], axes: Numbers, position: int, clamp: bool) -> bool:
     x, update, *indices = inputs
     return (
@@ -539,9 +543,11 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "metal_kernel": _anything,
     "min": _finds,
     "pad": _pads,
+    "pick": _picks,
     "prod": _reduces,
     "project": _anything,
     "pseudo_inverse": _is_matrix,
+    "put": lambda g, index, count: g.shape == index.shape and _are_integers(index) and count > 0,
     "qr": lambda a: _is_matrix(a) and a.shape[-2] >= a.shape[-1],
     "quantize_to_floats": _quantizes_to_floats,
     "quantize_to_integers": _fills_groups,

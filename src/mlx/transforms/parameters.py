@@ -129,6 +129,7 @@ PARAMETERS: dict[str, tuple[Kind, ...]] = {
     "pad": (INTS, INTS, INTS),
     "prod": (INTS, BOOL),
     "project": (INT,),
+    "put": (INT,),
     "random_bits": (INTS, DTYPE),
     "random_normal": (INTS, DTYPE),
     "random_uniform": (INTS, DTYPE),
