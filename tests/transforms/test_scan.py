@@ -105,6 +105,29 @@ def test_every_step_draws_other_numbers_as_a_loop_does(engine):
     np.testing.assert_allclose(gradient(xs), mx.stack(drawn).sum(axis=1), rtol=1e-5)
 
 
+@pytest.mark.parametrize("transform", [mx.vmap, mx.compile], ids=["vmap", "compile"])
+def test_the_random_state_outlives_a_transform(engine, transform):
+    def product(x):
+        return mx.scan(lambda c, _: (c * mx.random.uniform(shape=()), None), x, length=3)[0]
+
+    mx.random.seed(7)
+    factors = [mx.random.uniform(shape=()).item() for _ in range(4)]
+    mx.random.seed(7)
+    np.testing.assert_allclose(
+        transform(product)(mx.array([1.0, 2.0])), np.prod(factors[:3]) * np.array([1.0, 2.0]), rtol=1e-5
+    )
+    assert mx.random.uniform(shape=()).item() == pytest.approx(factors[3])
+
+
+def test_the_random_state_does_not_depend_on_arguments():
+    def reseeded(c, x):
+        mx.random.state[0] = mx.random.state[0] + c
+        return c, mx.random.uniform(shape=())
+
+    with pytest.raises(ValueError, match=r"\[scan\] .*random state.*carry a key"):
+        mx.scan(reseeded, mx.array(1, mx.uint32), length=2)
+
+
 def test_a_failing_step_leaves_the_random_state():
     mx.random.seed(3)
     expected = mx.random.uniform().item()

@@ -105,6 +105,31 @@ class Body:
         """The same program with other values for its outputs."""
         return Body(self.inputs, self.numbers, self.steps, outputs, self.cost)
 
+    def read_by(self, outputs: Sequence[int]) -> set[int]:
+        """The numbers of all values that some are computed from, and of those themselves."""
+        first = len(self.inputs) + len(self.numbers)
+        read = set(outputs)
+        for number in reversed(range(first, first + len(self.steps))):
+            if number in read:
+                read.update(self.steps[number - first].operands)
+        return read
+
+    def part(self, inputs: Sequence[int], outputs: Sequence[int]) -> Body:
+        """The program of some values, which reads no inputs but some."""
+        first = len(self.inputs) + len(self.numbers)
+        read = self.read_by(outputs)
+        kept = [number for number in range(first, first + len(self.steps)) if number in read]
+        numbers = [*inputs, *range(len(self.inputs), first), *kept]
+        new = {number: position for position, number in enumerate(numbers)}
+        steps = [self.steps[number - first] for number in kept]
+        return Body(
+            [self.inputs[number] for number in inputs],
+            self.numbers,
+            [step._replace(operands=tuple([new[i] for i in step.operands])) for step in steps],
+            [new[number] for number in outputs],
+            self.cost * len(steps) / max(len(self.steps), 1),
+        )
+
     def without(self, passing: Sequence[Primitive]) -> Body:
         """The same program without primitives that pass through their inputs after the first `params[1]`."""
         first = len(self.inputs) + len(self.numbers)

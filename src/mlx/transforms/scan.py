@@ -63,7 +63,8 @@ def scan(
 
     Raises:
         TypeError: `fun` is not callable, a leaf is no array, or `reverse` no bool.
-        ValueError: lengths differ, `fun` does not return a pair, or a carry differs in structure, shape or dtype.
+        ValueError: lengths differ, `fun` does not return a pair, a carry differs in structure, shape or dtype, or `fun`
+            makes the random state depend on its arguments.
 
     Example:
         >>> import mlx.core as mx
@@ -82,20 +83,21 @@ def scan(
     try:
         body, captured = traced_body("scan", step.run, kinds)
         draws = thread_state()[0] is not key
-        if draws:  # then the state is carried as well
-            thread_state()[0] = key
-            carries = [*carries, key._node]
-            kinds.insert(len(carries) - 1, (key._node.shape, key._node.dtype))
-            body, captured = traced_body("scan", step.run_drawing, kinds)
+        if draws:
+            key_kind = (key._node.shape, key._node.dtype)
+            body, captured = traced_body("scan", step.run_drawing, [*kinds, key_kind])
     finally:
         thread_state()[0] = key
+    if draws:
+        last, keys = _random_states(body, captured, key._node, steps, backwards)
+        body = body.part(range(len(body.inputs)), body.outputs[:-1])
+        entries = [*entries, keys]
+        thread_state()[0] = wrap(last)
     if recorder().open_transforms:  # a backward pass reads the carries
         first = len(captured)
         body = body.with_outputs([*body.outputs, *range(first, first + len(carries))])
     node = SCAN([*captured, *carries, *entries], body, len(carries), len(entries), steps, backwards)
     outputs = [PROJECT(node, position) for position in range(len(body.outputs))]
-    if draws:
-        thread_state()[0] = wrap(outputs.pop(len(carries) - 1))
     return filled((step.carry, step.output), outputs)
 
 
@@ -123,12 +125,9 @@ class _Step:
         return outputs
 
     def run_drawing(self, nodes: list[Node]) -> list[Node]:
-        """The same, with the random state as last carry."""
-        count = len(self.kinds)
-        thread_state()[0] = wrap(nodes[count])
-        outputs = self.run([*nodes[:count], *nodes[count + 1 :]])
-        outputs.insert(count, thread_state()[0]._node)
-        return outputs
+        """The same, with the random state as last entry and what it becomes as last output."""
+        thread_state()[0] = wrap(nodes[-1])
+        return [*self.run(nodes[:-1]), thread_state()[0]._node]
 
     def _check_carry(self, carry: Any, nodes: Sequence[Node]) -> None:
         wanted = list(leaves_with_paths(self.init, "carry"))
@@ -150,6 +149,21 @@ class _Step:
                     f"[scan] {path} that fun returns is of shape {node.shape} and {node.dtype}, but that of init is of "
                     f"shape {shape} and {dtype}. Every step's carry must be like the first: cast it, or make init so."
                 )
+
+
+def _random_states(body: Body, captured: Sequence[Node], key: Node, length: int, reverse: bool) -> tuple[Node, Node]:
+    """The random state after a loop, and those that its steps start with, stacked.
+
+    They come from a loop of their own: the state must not depend on arguments of a transform, which it outlives.
+    """
+    position, after = len(body.inputs) - 1, body.outputs[-1]
+    read = body.read_by([after])
+    if not read.isdisjoint(range(len(captured), position)):
+        raise ValueError("[scan] fun must not make the random state depend on its arguments; carry a key instead.")
+    constants = [i for i in range(len(captured)) if i in read]
+    advance = body.part([*constants, position], [after, position])
+    node = SCAN([*(captured[i] for i in constants), key], advance, 1, 0, length, reverse)
+    return PROJECT(node, 0), PROJECT(node, 1)
 
 
 def _nodes(path: str, tree: Any) -> list[Node]:
