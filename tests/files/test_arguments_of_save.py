@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def test_values_that_are_no_arrays(tmp_path: Path) -> None:
 
 
 @by_format
-@pytest.mark.parametrize("file", [3, None, b"x", ["x"]])
+@pytest.mark.parametrize("file", [3, None, b"x", ["x"], io.StringIO()])
 def test_neither_path_nor_file(kind: str, file: Any) -> None:
     with pytest.raises(ValueError, match=r"^\[save\w*\] Expected a path or a file open for writing bytes"):
         SAVERS[kind](file, {"w": mx.array(1.0)})

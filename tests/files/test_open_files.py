@@ -35,7 +35,7 @@ class Unseekable(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        return self.rest.read(size if size < 0 else min(size, 1000))
+        return self.rest.read(1000 if size < 0 else min(size, 1000))
 
 
 class OnlyReads:
@@ -81,12 +81,13 @@ def test_open_files(kind: str, reopen: Any, tmp_path: Path) -> None:
     assert kind == "npy" or same(loaded["b"], VALUES["b"])
 
 
-@pytest.mark.parametrize("kind", ["npy", "safetensors", "gguf"])
+@by_format
 def test_files_that_take_little_at_once(kind: str) -> None:
-    memory, socket = io.BytesIO(), OnlyWrites()
-    SAVERS[kind](memory, VALUES)
+    socket = OnlyWrites()
     SAVERS[kind](socket, VALUES)
-    assert socket.data == memory.getvalue()
+    loaded = mx.load(io.BytesIO(socket.data), format=kind)
+    assert same(only(loaded), VALUES["w"])
+    assert kind == "npy" or same(loaded["b"], VALUES["b"])
 
 
 @by_format

@@ -12,7 +12,6 @@ import os
 import stat
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -125,7 +124,7 @@ def contents_of_file(file: Any, name: str) -> Contents:
         position = file.tell()
         file.seek(0, os.SEEK_END)
         return Mapped(os.dup(file.fileno()), position, name)
-    return InMemory(b"".join(_pieces(file)), name)
+    return InMemory(rest_of(file), name)
 
 
 def let_go_of(path: str) -> bool:
@@ -167,7 +166,9 @@ def _is_regular(file: Any) -> bool:
     return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
 
-def _pieces(file: Any) -> Iterator[bytes]:
+def rest_of(file: Any) -> bytes:
     """What is left of a file, some of which hand out less than they were asked for."""
+    pieces = []
     while piece := file.read():
-        yield piece
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlx.arrays.array import array, wrap
-from mlx.files.contents import Contents, contents_of_file, contents_of_path, is_mappable
+from mlx.files.contents import Contents, contents_of_file, contents_of_path, is_mappable, rest_of
 from mlx.files.npy import parse_npy, read_npy
 from mlx.files.npz import read_npz
 from mlx.files.writing import is_path
@@ -118,7 +118,7 @@ def _archive(file: Any) -> dict[str, array]:
         with source:
             return _archive(source)
     available = _available(file)
-    source = io.BytesIO(file.read()) if available is None else file
+    source = io.BytesIO(rest_of(file)) if available is None else file
     size = len(source.getbuffer()) if available is None else source.tell() + available
     arrays = {name: wrap(node) for name, node in read_npz(source, size).items()}
     source.seek(0, os.SEEK_END)

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlx.files.npy import read_npy, write_npy
 from mlx.files.stored import Array
+from mlx.files.writing import write_all
 from mlx.ir.node import Node
 
 _STORED, _DEFLATED = 0, 8
@@ -20,10 +21,28 @@ def write_npz(file: Any, values: Mapping[str, Array], *, compressed: bool) -> No
     import zipfile
 
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
-    with zipfile.ZipFile(file, "w", method) as archive:
+    with zipfile.ZipFile(_Whole(file), "w", method) as archive:  # type: ignore[arg-type]
         for name, value in values.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 write_npy(member, value)
+
+
+class _Whole:
+    """A file that takes all that it is given, since `zipfile` does not ask how much it took."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, data: Any) -> int:
+        write_all(self._file, data)
+        return len(data)
+
+    def flush(self) -> None:
+        if hasattr(self._file, "flush"):
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def read_npz(file: Any, size: int) -> dict[str, Node]:

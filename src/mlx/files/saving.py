@@ -5,6 +5,7 @@ What the formats look like inside lives in a module for each.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -182,7 +183,7 @@ def save_gguf(file: Any, arrays: dict[str, array], metadata: dict[str, array | s
 @contextmanager
 def _target(file: Any, suffix: str, function: str, refusal: type[Exception] = OSError) -> Iterator[Any]:
     """The file to write to, with the errors that the reference raises."""
-    if not is_path(file) and not hasattr(file, "write"):
+    if not is_path(file) and (not hasattr(file, "write") or isinstance(file, io.TextIOBase)):
         raise ValueError(f"[{function}] Expected a path or a file open for writing bytes, got {type(file).__name__}.")
     with opened_to_write(file, suffix, function, refusal) as target:
         yield target
