@@ -11,7 +11,7 @@ import mlx.optimizers as optim
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 STEPS = 5
-SHAPES = {"vector": (7,), "matrix": (5, 3), "wide": (3, 6), "cube": (2, 3, 4), "scalar": ()}
+SHAPES = {"vector": (7,), "matrix": (5, 3), "wide": (3, 6), "cube": (2, 3, 4), "tall": (2, 4, 3), "scalar": ()}
 
 
 def random_trees() -> tuple[dict, list[dict]]:
@@ -128,7 +128,7 @@ def muon(g, w, s, t, learning_rate, momentum=0.95, weight_decay=0.01, nesterov=T
     update = momentum * s["v"] + (1 - momentum) * g if nesterov else s["v"]
     if g.ndim >= 2:
         x = update.reshape(len(update), -1)
-        scale = np.sqrt(max(1.0, x.shape[0] / x.shape[1]))
+        scale = np.sqrt(max(1.0, g.shape[-2] / g.shape[-1]))
         # The polynomial acts on singular values alone, so the decomposition gives what the iteration gives.
         left, values, right = np.linalg.svd(x / np.linalg.norm(x), full_matrices=False)
         for _ in range(ns_steps):
@@ -323,6 +323,42 @@ def test_saved_state_continues_where_it_was():
     for (_, expected), (_, actual) in zip(tree_flatten(there), tree_flatten(here), strict=True):
         assert mx.array_equal(actual, expected)
     assert loaded.step.item() == 3
+
+
+def test_state_from_a_file_gets_the_order_in_which_it_is_made():
+    params = {"b": [mx.zeros((2,))], "a": mx.zeros(())}
+    opt = optim.Adam(0.1)
+    opt.update(params, params)
+    names = [path for path, _ in tree_flatten(opt.state)]
+    loaded = optim.Adam(0.1)
+    loaded.state = tree_unflatten(sorted(tree_flatten(opt.state)))
+    loaded.update(params, params)
+    assert [path for path, _ in tree_flatten(loaded.state)] == names
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"m": mx.zeros((3,)), "v": mx.zeros((2,))}, r"state\['w'\]\['m'\] has shape \(3,\) where .* needs \(2,\)"),
+        ({"v": mx.zeros((2,))}, r"state\['w'\] has \['v'\] but no 'm'"),
+    ],
+)
+def test_state_of_other_parameters_is_refused(entries, message):
+    opt = optim.Adam(0.1)
+    opt.state = {"step": mx.array(3, mx.uint64), "learning_rate": mx.array(0.1), "w": dict(entries)}
+    before = {path: leaf.tolist() for path, leaf in tree_flatten(opt.state)}
+    with pytest.raises(ValueError, match=rf"^\[Adam\.update\] {message}"):
+        opt.update({"w": mx.zeros((2,))}, {"w": mx.ones((2,))})
+    assert {path: leaf.tolist() for path, leaf in tree_flatten(opt.state)} == before
+
+
+@pytest.mark.parametrize(
+    "optimizer", [optim.Muon, optim.Adafactor, optim.SGD], ids=lambda optimizer: optimizer.__name__
+)
+def test_empty_parameters(optimizer):
+    for shape in ((0,), (0, 3), (3, 0), (2, 0, 3)):
+        new = optimizer(learning_rate=0.1).update({"w": mx.zeros(shape)}, {"w": mx.zeros(shape)})
+        assert new["w"].tolist() == mx.zeros(shape).tolist()
 
 
 def test_parameters_unfrozen_later_start_their_state_then():

@@ -72,6 +72,23 @@ def test_an_optimizer_uses_the_value_of_the_step_that_it_performs(name):
         np.testing.assert_allclose(params["w"].item(), -total, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("boundaries", "values"),
+    [
+        # Three schedules of 1, 10 and 100 times the steps counted from the boundary at which each takes over.
+        ([2, 4], [0, 1, 0, 10, 0, 100, 200]),
+        ([3, 3], [0, 1, 2, 0, 100, 200, 300]),
+        ([0, 1], [0, 0, 100, 200, 300, 400, 500]),
+        ([5, 2], [0, 1, 0, 100, 200, 300, 400]),
+        ([100, 200], [0, 1, 2, 3, 4, 5, 6]),
+    ],
+)
+def test_schedules_take_over_at_their_boundaries(boundaries, values):
+    joined = optim.join_schedules([lambda s, f=factor: f * s for factor in (1.0, 10.0, 100.0)], boundaries)
+    assert [joined(mx.array(step, mx.uint64)).item() for step in range(7)] == values
+    assert [np.array(joined(step)).item() for step in range(7)] == values
+
+
 def test_cosine_ends_exactly():
     assert optim.cosine_decay(0.1, 10, 0.05)(20).item() == np.float32(0.05)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import mlx.core as mx
 
-from .state_tree import StateLog, TreeUpdate, check_arrays, completed_state, copied, with_untouched
+from .state_tree import StateLog, TreeUpdate, arrange_state, check_arrays, completed_state, copied, with_untouched
 
 if TYPE_CHECKING:
     from mlx.nn import Module
@@ -18,6 +18,9 @@ Tree = TypeVar("Tree")
 
 # State of a tree whose root is no dict (a list of arrays, a bare array) lives under this name.
 _ROOT = "parameters"
+
+# What every state starts with.
+_OWN_ENTRIES = ("step", "learning_rate")
 
 
 class Optimizer:
@@ -159,11 +162,24 @@ class Optimizer:
                     f"[{name}.init] parameters[{min(taken)!r}] has the name of an entry of the optimizer's "
                     "own state; put the parameters one level down, as in {'model': parameters}."
                 )
+            if not self._initialized:
+                self._arrange(parameters)
             completed_state(name, parameters, state, self.init_single, ())
         else:
+            if not self._initialized:
+                self._arrange({_ROOT: parameters})
             state[_ROOT] = completed_state(name, parameters, state.get(_ROOT), self.init_single, ())
         self._initialized = True
         return copied(state)
+
+    def _arrange(self, parameters: dict) -> None:
+        """Give state that was set from outside the order in which it is made here."""
+        state = self._state
+        own = [key for key in state if key not in parameters]
+        own.sort(key=lambda entry: _OWN_ENTRIES.index(entry) if entry in _OWN_ENTRIES else len(_OWN_ENTRIES))
+        for entry in own:
+            state[entry] = state.pop(entry)
+        arrange_state(type(self).__name__, parameters, state, self.init_single, ())
 
     def init_single(self, parameter: mx.array, state: dict) -> None:
         """Fill ``state``, an empty dict, for one parameter. To be implemented by each optimizer.

@@ -21,8 +21,9 @@ class Muon(Optimizer):
 
     for matrices of r rows and c columns. With Nesterov momentum, :math:`\mu v_{t+1} + (1 - \mu) g'_t` takes
     the place of :math:`v_{t+1}` in the last line. Parameters of more than two dimensions become matrices by
-    flattening all axes but the first. Those of fewer than two are not orthogonalized; they, embeddings and
-    the last layer are better left to another optimizer, see :class:`MultiOptimizer`.
+    flattening all axes but the first, while r and c stay the lengths of their last two axes. Those of fewer
+    than two are not orthogonalized; they, embeddings and the last layer are better left to another optimizer,
+    see :class:`MultiOptimizer`.
 
     Args:
         learning_rate: :math:`\lambda`, a number or a schedule.
@@ -66,9 +67,9 @@ class Muon(Optimizer):
         fresh = (1 - mu) * gradient
         v = state["v"] = mu * state["v"] + fresh
         update = fresh + mu * v if self.nesterov else v
-        if update.ndim >= 2:
-            matrix = update.reshape(update.shape[0], -1)
-            rows, columns = matrix.shape
+        if update.ndim >= 2 and update.size > 0:
+            *_, rows, columns = update.shape
+            matrix = mx.flatten(update, 1)
             update = orthogonalized(matrix, self.ns_steps).reshape(update.shape)
             learning_rate = learning_rate * max(1, rows / columns) ** 0.5
         return parameter - learning_rate * update

@@ -167,6 +167,42 @@ def completed_state(name: str, parameters: Any, state: Any, init: Init, path: Pa
     return state
 
 
+def arrange_state(name: str, parameters: Any, state: Any, init: Init, path: Path) -> None:
+    """Check state that was set against ``parameters``, and give it the order in which ``init`` makes it.
+
+    Files sort what they hold, and a program whose outputs are in another order may be compiled to other roundings.
+    """
+    if isinstance(parameters, mx.array):
+        if isinstance(state, dict) and state:
+            fresh: dict[str, Any] = {}
+            init(parameters, fresh)
+            for entry, array in fresh.items():
+                _check_entry(name, state, entry, array, path)
+                state[entry] = state.pop(entry)
+    elif isinstance(parameters, dict) and isinstance(state, dict):
+        for key, parameter in parameters.items():
+            if key in state:
+                arrange_state(name, parameter, state[key], init, (path, key))
+                state[key] = state.pop(key)
+    elif isinstance(parameters, (list, tuple)) and isinstance(state, (list, tuple)):
+        for index, (parameter, child) in enumerate(zip(parameters, state, strict=False)):
+            arrange_state(name, parameter, child, init, (path, index))
+
+
+def _check_entry(name: str, state: dict, entry: str, wanted: Any, path: Path) -> None:
+    if entry not in state:
+        raise ValueError(
+            f"[{name}.update] {readable('state', path)} has {list(state)} but no {entry!r}; load the state of an "
+            "optimizer with the same settings."
+        )
+    saved = state[entry]
+    if isinstance(saved, mx.array) and isinstance(wanted, mx.array) and saved.shape != wanted.shape:
+        raise ValueError(
+            f"[{name}.update] {readable('state', (path, entry))} has shape {saved.shape} where the parameter needs "
+            f"{wanted.shape}; load the state that was saved with these parameters."
+        )
+
+
 def check_arrays(function: str, root: str, tree: Any, path: Path = ()) -> None:
     """Raise a TypeError that names the first leaf of ``tree`` that is no array."""
     if isinstance(tree, dict):
