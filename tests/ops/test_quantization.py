@@ -88,6 +88,59 @@ def test_constant_groups() -> None:
             assert mx.array_equal(mx.dequantize(*mx.quantize(w, bits=bits), bits=bits), w)
 
 
+NAN, INFINITE = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_affine_groups_that_are_not_finite(engine: str) -> None:
+    # Computed with the reference: NaN counts as nothing, and an infinity spoils its group.
+    ramp = np.arange(32.0) - 7
+    with mx.engine(engine):
+        packed, scales, biases = mx.quantize(mx.array(np.where(ramp == -2, NAN, ramp)[None], mx.float32), 32)
+        assert packed.tolist() == [[0xCC0EEEFF, 0x889AAABC, 0x44566678, 0x00122234]]
+        assert (scales.item(), biases.item()) == (-2.0, 24.0)
+        for infinite in (INFINITE, -INFINITE):
+            spoilt = np.where(ramp == -2, infinite, np.where(ramp == 1, NAN, ramp))
+            packed, scales, biases = mx.quantize(mx.array(spoilt[None], mx.float32), 32)
+            assert packed.tolist() == [[0, 0, 0, 0]]
+            assert np.isnan(scales.item())
+            assert biases.item() == infinite
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("mode", FLOAT_MODES)
+def test_float_groups_that_are_not_finite(mode: str, engine: str) -> None:
+    w = np.full((3, 64), 3.0, np.float32)
+    w[0, 5], w[1, 5], w[2, 5] = INFINITE, -INFINITE, NAN
+    with mx.engine(engine):
+        packed, scales = mx.quantize(mx.array(w), mode=mode)
+        back = np.array(mx.dequantize(packed, scales, mode=mode, dtype=mx.float32))
+    assert back[0, 5] == -back[1, 5] == (2688.0 if mode == "nvfp4" else INFINITE)
+    assert np.isnan(back[2, :16]).all()
+    np.testing.assert_array_equal(back[:, 32:], 3.0)
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.float32, mx.float64])
+def test_engines_dequantize_to_the_same_bits(dtype: Any) -> None:
+    w = matrix(8, 256, dtype=dtype)
+    for options in [{"bits": 2}, {"bits": 3}, {"bits": 8}, *({"mode": mode} for mode in FLOAT_MODES)]:
+        results = []
+        for engine in ENGINES:
+            with mx.engine(engine):
+                results.append(mx.dequantize(*mx.quantize(w, **options), **options))
+                mx.eval(results[-1])
+        assert mx.array_equal(*results)
+
+
+def test_quantizing_in_pieces() -> None:
+    for options, columns in (({"mode": "nvfp4"}, 48), ({"bits": 3, "group_size": 32}, 96), ({"mode": "mxfp8"}, 32)):
+        w = matrix(4097, columns)
+        whole = mx.quantize(w, **options)
+        for start in (0, 1365, 4000):
+            for part, all_of_it in zip(mx.quantize(w[start : start + 97], **options), whole, strict=True):
+                assert mx.array_equal(part, all_of_it[start : start + 97])
+
+
 def test_dtypes_of_results() -> None:
     for dtype in (mx.float16, mx.bfloat16, mx.float32, mx.float64):
         packed, scales, biases = mx.quantize(matrix(2, 64, dtype=dtype))
@@ -173,16 +226,36 @@ def test_products_are_those_with_the_dequantized(mode: str, transposed: bool, en
             np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16])
-def test_half_precision_products_are_summed_in_full(dtype: Any) -> None:
-    x, w = matrix(4, 512, seed=1, dtype=dtype), matrix(16, 512, dtype=dtype)
-    packed = mx.quantize(w, bits=8)
-    out = mx.quantized_matmul(x, *packed, bits=8)
-    assert out.dtype == dtype
-    wide = [a.astype(mx.float32) for a in (x, mx.dequantize(*packed, bits=8))]
-    expected = np.array(wide[0]) @ np.array(wide[1]).T
-    error = np.abs(np.array(out.astype(mx.float32)) - expected)
-    assert (error <= np.abs(expected) * 2.0**-8 + 1e-2).all()
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("transposed", [True, False])
+@pytest.mark.parametrize(("dtype", "rounding"), [(mx.float16, 2.0**-11), (mx.bfloat16, 2.0**-8)])
+def test_half_precision_products_are_rounded_once(dtype: Any, rounding: float, transposed: bool, engine: str) -> None:
+    with mx.engine(engine):
+        x, w = matrix(4, 512, seed=1, dtype=dtype), matrix(512, 512, dtype=dtype)
+        packed, *rest = mx.quantize(w, bits=8)
+        out = mx.quantized_matmul(x, packed, *rest, bits=8, transpose=transposed)
+        assert out.dtype == dtype
+        full = np.array(mx.dequantize(packed, *[part.astype(mx.float64) for part in rest], bits=8))
+        expected = np.array(x.astype(mx.float64)) @ (full.T if transposed else full)
+        error = np.abs(np.array(out.astype(mx.float64)) - expected)
+        size = np.abs(np.array(x.astype(mx.float64))).sum(-1, keepdims=True) * np.abs(full).max()
+        assert (error <= np.abs(expected) * rounding + size * 2.0**-22).all()
+
+
+@pytest.mark.parametrize("mode", ["affine", "mxfp8"])
+@pytest.mark.parametrize("transposed", [True, False])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_large_products_are_made_in_pieces(rows: int, transposed: bool, mode: str) -> None:
+    w, x = matrix(1100, 1536), matrix(rows, 1536 if transposed else 1100, seed=1)
+    options = {"mode": mode} if mode != "affine" else {"group_size": 128, "bits": 6}
+    packed = mx.quantize(w, **options)
+    full = np.array(mx.dequantize(*packed, **options, dtype=mx.float32), np.float64)
+    full = full.T if transposed else full
+    expected, size = np.array(x, np.float64) @ full, np.abs(np.array(x)) @ np.abs(full)
+    for engine in ENGINES:
+        with mx.engine(engine):
+            out = mx.quantized_matmul(x, *packed, transpose=transposed, **options)
+            assert (np.abs(np.array(out) - expected) <= size * 4e-6).all()
 
 
 def test_dtypes_of_products() -> None:

@@ -527,6 +527,61 @@ def test_randint_keeps_its_bounds() -> None:
     assert mx.random.randint(0, 5, dtype=None).dtype == mx.int32
 
 
+@on_both_engines
+def test_randint_to_the_last_one() -> None:
+    # Computed with the reference. A product and a sum that are rounded together give 7 for one of them.
+    drawn = np.array(mx.random.randint(-50, 50, (2**17 + 1,), key=key()), np.int64)
+    assert drawn.sum() == -62892
+    assert (drawn * np.arange(drawn.size)).sum() == -4108423014
+
+
+@on_both_engines
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 2**32, [True] * 6),
+        (-50, 50, [True] * 6),
+        (0.5, 7.9, [True] * 6),
+        (0, 1, [False] * 6),
+        (0, 3, [True, False, True, False, True, True]),
+    ],
+)
+def test_randint_of_truth_values(low: float, high: float, expected: list[bool]) -> None:
+    assert mx.random.randint(low, high, (6,), mx.bool_, key=key()).tolist() == expected
+
+
+# Computed with the reference.
+RANDINT_WIDE = [
+    (0, 2**31 - 1, mx.int32, [1620745088, 579760064, 1018232832, 1364022016]),
+    (-(2**31), 2**31 - 1, mx.int32, [1094006528, -987963520, -111017984, 580560384]),
+    (
+        *(-(2**63), 2**63 - 1, mx.int64),
+        [4698722259370508288, -4243271008041041920, -476818610547851264, 2493487862633201664],
+    ),
+    (0, 2**63 - 1, mx.uint64, [6961047148112642048, 2490050514406866944, 4373276713153462272, 5858429949743988736]),
+    (2**40, 2**40 + 5, mx.int64, [2**40] * 4),
+    (0, 2**32, mx.uint32, [3241490176, 1159520128, 2036465664, 2728044032]),
+    (-128, 127, mx.int8, [64, -60, -8, 33]),
+]
+
+
+@on_both_engines
+@pytest.mark.parametrize(("low", "high", "dtype", "expected"), RANDINT_WIDE)
+def test_randint_of_wide_intervals(low: int, high: int, dtype: mx.Dtype, expected: list[int]) -> None:
+    assert mx.random.randint(low, high, (4,), dtype, key=key()).tolist() == expected
+
+
+@on_both_engines
+def test_uniform_to_the_last_bit() -> None:
+    drawn = np.array(mx.random.uniform(-3, 7, (2**17 + 1,), key=key()))
+    assert np.bitwise_xor.reduce(drawn.view(np.uint32)) == 3049262570
+    bounded = mx.random.uniform(mx.array([[-3.0], [0]]), mx.array([2.0, 3, 4]), (2, 3), key=key())
+    assert bounded.tolist() == [
+        [0.10323357582092285, -1.915202260017395, 1.8416929244995117],
+        [0.5686143636703491, 2.5797555446624756, 3.1296863555908203],
+    ]
+
+
 def test_randint_errors() -> None:
     with pytest.raises(ValueError, match="only accepts integer dtypes and bool"):
         mx.random.randint(0, 5, (2,), mx.float32)
@@ -719,3 +774,61 @@ def test_the_stream_moves_on_inside_a_transform() -> None:
     mx.random.seed(12345)
     mx.value_and_grad(lambda x: (x * mx.random.uniform()).sum())(mx.ones((3,)))
     assert mx.random.uniform().item() == 0.026506897062063217
+
+
+@on_both_engines
+def test_distributions_map_over_their_parameters() -> None:
+    low, high = mx.array([0.0, -3.0, 5.0]), mx.array([1.0, 7.0, 6.0])
+    draws = [
+        lambda a, b: mx.random.uniform(a, b, (4,), key=key()),
+        lambda a, b: mx.random.randint(a * 10, b * 10, (4,), key=key()),
+        lambda a, b: mx.random.normal((4,), loc=a, scale=b, key=key()),
+        lambda a, b: mx.random.truncated_normal(a, b, (4,), key=key()),
+        lambda a, b: mx.random.bernoulli(a / b, (4,), key=key()),
+        lambda a, b: mx.random.categorical(mx.stack([a, b, a]), num_samples=4, key=key()),
+        lambda a, b: mx.random.categorical(mx.stack([a, b, a]), key=key()),
+        lambda a, b: mx.random.permutation(mx.stack([a, b, a]), key=key()),
+        lambda a, b: mx.random.multivariate_normal(mx.stack([a, b]), mx.eye(2) * b * b, key=key()),
+    ]
+    for draw in draws:
+        looped = [np.array(draw(a, b)) for a, b in zip(low, high, strict=True)]
+        np.testing.assert_allclose(np.array(mx.vmap(draw)(low, high)), np.stack(looped), rtol=1e-5, atol=1e-6)
+
+
+def test_a_draw_from_the_state_is_the_same_for_all_of_a_batch() -> None:
+    # As in the reference: a function that is mapped runs once.
+    mx.random.seed(12345)
+    drawn = mx.vmap(lambda x: x + mx.random.uniform())(mx.zeros((3,)))
+    assert drawn.tolist() == [0.0023064410779625177] * 3
+    assert mx.random.uniform().item() == 0.026506897062063217
+
+
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+def test_a_compiled_function_moves_the_state(engine: Any) -> None:
+    with mx.engine(engine):
+        mx.random.seed(12345)
+        draw = mx.compile(lambda: mx.random.uniform(), inputs=mx.random.state, outputs=mx.random.state)
+        drawn = [draw().item() for _ in range(4)]
+        assert drawn == [0.0023064410779625177, 0.026506897062063217, 0.21289467811584473, 0.41298460960388184]
+        assert mx.random.state[0].tolist() == [2881488991, 3363195803]
+
+
+@on_both_engines
+def test_gradients_to_bounds_and_parameters() -> None:
+    unit = np.array([0.7547182440757751, 0.3499275743961334, 0.474151611328125])
+
+    def spread(low: mx.array, high: mx.array) -> mx.array:
+        return (mx.random.uniform(low, high, (3,), key=key()) * mx.array([1.0, 2.0, 3.0])).sum()
+
+    low, high = mx.grad(spread, (0, 1))(mx.array([0.0, 1, 2]), mx.array(5.0))
+    close(low, (1 - unit) * [1, 2, 3])
+    assert high.item() == pytest.approx((unit * [1, 2, 3]).sum(), rel=1e-6)
+
+    def clipped(lower: mx.array) -> mx.array:
+        return mx.random.truncated_normal(lower, 1.5, (5,), key=key()).sum()
+
+    step = 2.0**-6
+    slope = (clipped(mx.array(-1 + step)) - clipped(mx.array(-1 - step))).item() / (2 * step)
+    assert mx.grad(clipped)(mx.array(-1.0)).item() == pytest.approx(slope, rel=1e-3)
+    chances = mx.grad(lambda p: mx.random.bernoulli(p, (3,), key=key()).astype(mx.float32).sum())(mx.array(0.3))
+    assert chances.item() == 0

@@ -8,16 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple, NoReturn
 
 from mlx.arrays.array import array, wrap
-from mlx.ir.dtypes import Dtype, bfloat16, float32, float64, promote_types, uint8, uint32
+from mlx.ir.dtypes import Dtype, bfloat16, float32, promote_types, uint8, uint32
 from mlx.ir.node import Node
+from mlx.ir.primitive import scalar_node
 from mlx.ops.arguments import StreamOrDevice, array_node, dtype_argument, one_integer
-from mlx.primitives.arithmetic import ABS, EQUAL, GREATER, MAXIMUM, MINIMUM
-from mlx.primitives.elementwise import SELECT
-from mlx.primitives.quantization import DECODE, E2M1, E4M3, E8M0, ENCODE, EXACT_QUOTIENT, LARGEST, PACK, UNPACK, WORD
-from mlx.primitives.reductions import MAX, MIN
-from mlx.primitives.rounding import ROUND
+from mlx.primitives.exact_product import EXACT_PRODUCT
+from mlx.primitives.group_quantization import QUANTIZE_TO_FLOATS, QUANTIZE_TO_INTEGERS
+from mlx.primitives.quantization import DECODE, E2M1, E4M3, E8M0, LARGEST, UNPACK, WORD
 from mlx.primitives.shape import reshape
-from mlx.primitives.structure import cast
+from mlx.primitives.structure import PROJECT, cast
 
 __all__ = ["dequantize", "quantize"]
 
@@ -38,7 +37,6 @@ MODES = {
     "nvfp4": Mode((16,), (4,), E2M1, E4M3),
 }
 
-_LEAST_SCALE = 1e-7  # so that constant groups divide by something
 _NVFP4_LARGEST = LARGEST[E2M1] * LARGEST[E4M3]  # what an element times a scale can be
 
 
@@ -112,6 +110,9 @@ def quantize(
     that the integers span those of `bits` bits; that element of the group which is largest in magnitude is exactly a
     multiple of the scale (not with 1 bit). The other modes round w / scale to a floating-point format of `bits` bits.
 
+    In the affine mode NaN counts as nothing and becomes the bias; an infinity makes its whole group NaN. In the other
+    modes infinities become the largest number of the format or infinite again, and NaN makes its group NaN.
+
     ======  ============  ===================  ======================
     mode    group_size    bits                 scales
     ======  ============  ===================  ======================
@@ -153,58 +154,19 @@ def quantize(
         raise ValueError(
             f"[quantize] The matrix to be quantized must have at least 2 dimension but it has {node.ndim}."
         )
-    *lead, last = node.shape
+    last = node.shape[-1]
     if last % chosen.group_size != 0:
         raise ValueError(
             f"[quantize] The last dimension of the matrix needs to be divisible by the quantization group size "
             f"{chosen.group_size}. However the provided matrix has shape {node.shape}."
         )
-    wide = float64 if node.dtype is float64 else float32
-    groups = cast(reshape(node, (*lead, last // chosen.group_size, chosen.group_size)), wide)
     if chosen.mode.element:
-        numbers, scales = _rounded_to_floats(groups, node.dtype, chosen.mode, scaled_by)
-        return wrap(PACK(reshape(numbers, node.shape), chosen.bits)), wrap(scales)
-    numbers, scales, biases = _rounded_to_integers(groups, chosen.bits)
-    packed = PACK(reshape(numbers, node.shape), chosen.bits)
-    per_group = (*lead, last // chosen.group_size)
-    return wrap(packed), *(wrap(cast(reshape(x, per_group), node.dtype)) for x in (scales, biases))
-
-
-def _rounded_to_integers(groups: Node, bits: int) -> tuple[Node, Node, Node]:
-    """Integers, scales and biases of the affine mode."""
-    axis = groups.ndim - 1
-    count = 2**bits - 1
-    low, high = (extremum(groups, (axis,), True) for extremum in (MIN, MAX))
-    scale = MAXIMUM(EXACT_QUOTIENT(high - low, count), _LEAST_SCALE)
-    if bits == 1:
-        bias = low
+        unit = scalar_node(1.0, float32) if scaled_by is None else _NVFP4_LARGEST / scaled_by
+        formats = chosen.mode.element, chosen.mode.scale
+        parts = QUANTIZE_TO_FLOATS(node, unit, chosen.group_size, chosen.bits, *formats)
     else:
-        # The end of larger magnitude, with steps towards the other one, is moved so that zero lies on a step.
-        is_low = GREATER(ABS(low), ABS(high))
-        scale, edge = SELECT(is_low, scale, -scale), SELECT(is_low, low, high)
-        steps = ROUND(edge / scale)
-        at_zero = EQUAL(steps, 0)
-        scale = SELECT(at_zero, scale, edge / SELECT(at_zero, 1, steps))
-        bias = SELECT(at_zero, 0, edge)
-    numbers = MINIMUM(MAXIMUM(ROUND(EXACT_QUOTIENT(groups - bias, scale)), 0), count)
-    return cast(numbers, uint8), scale, bias
-
-
-def _rounded_to_floats(groups: Node, dtype: Dtype, mode: Mode, global_scale: Node | None) -> tuple[Node, Node]:
-    """Codes of elements and of scales. Quotients are rounded to `dtype` on the way, as the formats' tables are."""
-    axis = groups.ndim - 1
-    largest = MAX(ABS(groups), (axis,), True)
-    wanted = cast(cast(EXACT_QUOTIENT(largest, LARGEST[mode.element]), dtype), float32)
-    unit = None if global_scale is None else _NVFP4_LARGEST / global_scale
-    scales = ENCODE(wanted if unit is None else wanted * unit, mode.scale)
-    divisor = cast(DECODE(scales, mode.scale), groups.dtype)
-    vanishes = EQUAL(divisor, 0)
-    quotient = SELECT(
-        vanishes, 0, cast(cast(EXACT_QUOTIENT(groups, SELECT(vanishes, 1, divisor)), dtype), groups.dtype)
-    )
-    quotient = cast(quotient, float32)
-    codes = ENCODE(quotient if unit is None else quotient * unit, mode.element)
-    return codes, reshape(scales, scales.shape[:-1])
+        parts = QUANTIZE_TO_INTEGERS(node, chosen.group_size, chosen.bits)
+    return tuple([wrap(PROJECT(parts, index)) for index in range(len(parts.shape))])
 
 
 # ---------------------------------------------------------------------- dequantising
@@ -262,6 +224,12 @@ def quantized_parts(
     return Quantized(chosen, packed, scale, bias, _global_scale(function, global_scale, mode))
 
 
+def decoded_scales(w: Quantized) -> Node:
+    """The float32 numbers that the codes of scales stand for, times the global scale."""
+    scales = DECODE(w.scales, w.format.mode.scale)
+    return scales if w.global_scale is None else scales * (w.global_scale / _NVFP4_LARGEST)
+
+
 def dequantized(w: Quantized, dtype: Dtype) -> Node:
     """The array that `w` stands for, computed in `dtype`."""
     _, mode, group_size, bits = w.format
@@ -270,11 +238,9 @@ def dequantized(w: Quantized, dtype: Dtype) -> Node:
     per_group = (*lead, groups, 1)
     if w.biases is not None:
         scales, biases = (reshape(cast(x, dtype), per_group) for x in (w.scales, w.biases))
-        out = cast(numbers, dtype) * scales + biases
+        out = EXACT_PRODUCT(cast(numbers, dtype), scales) + biases
     else:
-        scales = reshape(DECODE(w.scales, mode.scale), per_group)
-        if w.global_scale is not None:
-            scales = scales * (w.global_scale / _NVFP4_LARGEST)
+        scales = reshape(decoded_scales(w), per_group)
         out = cast(DECODE(numbers, mode.element) * scales, dtype)
     return reshape(out, (*lead, groups * group_size))
 

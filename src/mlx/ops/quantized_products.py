@@ -1,16 +1,25 @@
-"""Products with quantised matrices: those with the matrices that they stand for. XLA fuses the decoding with them."""
+"""Products with quantised matrices: those with the matrices that they stand for."""
 
 from __future__ import annotations
 
 from mlx.arrays.array import array, wrap
-from mlx.ir.dtypes import Dtype, promote_types
+from mlx.ir.dtypes import Dtype, float32, float64, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape
 from mlx.ops.arguments import StreamOrDevice, array_node
 from mlx.ops.gathered_products import gathered_product
-from mlx.ops.quantization import Quantized, dequantized, is_real_floating, quantize, quantized_parts, refuse_dtype
+from mlx.ops.quantization import (
+    Quantized,
+    decoded_scales,
+    dequantized,
+    is_real_floating,
+    quantize,
+    quantized_parts,
+    refuse_dtype,
+)
 from mlx.primitives.matmul import matmul
-from mlx.primitives.shape import reshape
+from mlx.primitives.quantized_matmul import QUANTIZED_MATMUL
+from mlx.primitives.shape import SUM, broadcast, reshape
 from mlx.primitives.shape import transpose as transposed_node
 from mlx.primitives.structure import STOP_GRADIENT, cast
 
@@ -80,8 +89,33 @@ def quantized_matmul(
     dtype = _product_dtype("quantized_matmul", node, parts)
     _check_product("quantized_matmul", node, parts, transpose)
     broadcast_shape(node.shape[:-2], parts.packed.shape[:-2])
-    matrix = dequantized(parts, dtype)
-    return wrap(matmul(cast(node, dtype), _last_two_swapped(matrix) if transpose else matrix))
+    if parts.packed.ndim == 2:
+        return wrap(cast(_product(node, parts, transpose, dtype), dtype))
+    matrices = dequantized(parts, dtype)
+    return wrap(matmul(cast(node, dtype), _last_two_swapped(matrices) if transpose else matrices))
+
+
+def _product(x: Node, w: Quantized, transposed: bool, dtype: Dtype) -> Node:
+    """The product with one matrix, in single precision at least."""
+    wide = float64 if dtype is float64 else float32
+    _, mode, group_size, bits = w.format
+    lead, inner = x.shape[:-1], x.shape[-1]
+    count = 1
+    for extent in lead:
+        count *= extent
+    rows = cast(reshape(x, (count, inner)), wide)
+    scales = cast(w.scales, wide) if w.biases is not None else cast(decoded_scales(w), wide)
+    out = QUANTIZED_MATMUL(rows, w.packed, scales, mode.element, group_size, bits, transposed)
+    if w.biases is not None:
+        biases = cast(w.biases, wide)
+        if transposed:
+            sums = SUM(reshape(rows, (count, inner // group_size, group_size)), (2,), False)
+            out = out + matmul(sums, _last_two_swapped(biases))
+        else:
+            groups = biases.shape[1]
+            spread = broadcast(reshape(matmul(rows, biases), (count, groups, 1)), (count, groups, group_size))
+            out = out + reshape(spread, out.shape)
+    return reshape(out, (*lead, out.shape[1]))
 
 
 def gather_qmm(

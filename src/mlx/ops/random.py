@@ -18,8 +18,10 @@ from mlx.ir.primitive import SCALAR, broadcast_shape, scalar_node
 from mlx.ops.arguments import StreamOrDevice
 from mlx.ops.indexing import take
 from mlx.ops.random_state import checked_draw_shape, draw_key
-from mlx.primitives.arithmetic import ABS, LESS, MAXIMUM, MINIMUM, SIGN
+from mlx.primitives.arithmetic import ABS, LESS, MAXIMUM, MINIMUM, NOT_EQUAL, SIGN
+from mlx.primitives.bitwise import LOGICAL_AND, LOGICAL_OR
 from mlx.primitives.error_function import ERF, ERFINV
+from mlx.primitives.exact_product import EXACT_PRODUCT
 from mlx.primitives.exponential import EXP, LOG, LOG1P
 from mlx.primitives.matmul import matmul
 from mlx.primitives.matrix_root import MATRIX_ROOT
@@ -92,9 +94,9 @@ def _uniform_between(low: Node, high: Node, shape: Shape, key: array | None, fun
     if low.primitive is SCALAR and high.primitive is SCALAR:
         width = float(high.value.numpy() - low.value.numpy())  # type: ignore[union-attr]
         if width != 1:
-            x = x * scalar_node(width, dtype)
+            x = EXACT_PRODUCT(x, scalar_node(width, dtype))
         return x + low if low.params[0] else x
-    return x * (high - low) + low
+    return EXACT_PRODUCT(x, high - low) + low
 
 
 # ---------------------------------------------------------------------- distributions
@@ -389,9 +391,10 @@ def randint(
     first, last = node_of(low, "randint", "low"), node_of(high, "randint", "high")
     extents = checked_draw_shape(shape, "randint")
     x = FLOOR(_uniform_between(_to(first, float32), _to(last, float32), extents, key, "randint"))
-    integers = int32 if dtype is bool_ else dtype
-    least, most = cast(first, integers), cast(last, integers) - 1
-    return wrap(cast(MAXIMUM(MINIMUM(cast(x, integers), most), least), dtype))
+    if dtype is bool_:  # the bounds of truth values are no smaller integers than those that the user gave
+        return wrap(LOGICAL_OR(LOGICAL_AND(NOT_EQUAL(x, 0), NOT_EQUAL(last, 1)), NOT_EQUAL(first, 0)))
+    least, most = cast(first, dtype), cast(last, dtype) - 1
+    return wrap(MAXIMUM(MINIMUM(cast(x, dtype), most), least))
 
 
 def _to(bound: Node, dtype: Dtype) -> Node:

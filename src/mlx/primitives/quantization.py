@@ -1,6 +1,6 @@
 """Numbers of few bits: packing them into words, and the small floating-point formats that stand for some of them.
 
-How arrays are quantised with them, which is ordinary arithmetic on groups of elements, is in `mlx.ops.quantization`.
+How the groups of an array are quantised with them is in `group_quantization`.
 Numbers of b bits follow each other from the lowest bit of the first word on, across the ends of words.
 """
 
@@ -12,15 +12,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from mlx.ir.dtypes import Dtype, float32, uint8, uint32
+from mlx.ir.dtypes import Dtype, float32, uint8
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive
-from mlx.primitives.elementwise import Elementwise
 from mlx.primitives.shape import Dims, batch_to_front
 
 Array = Any
 
 WORD = 32
+OCTET = 8
 
 
 def _layout(bits: int) -> tuple[int, int]:
@@ -29,30 +29,22 @@ def _layout(bits: int) -> tuple[int, int]:
     return WORD // common, bits // common
 
 
-# ---------------------------------------------------------------------- the quotient that is rounded once
-
-
-def _exact_quotient_xla(xla: Any, a: Array, b: Array) -> Array:
-    # XLA multiplies by the reciprocal of a divisor that is broadcast, which rounds twice. It does not see that this is.
-    return xla.lax.div(a, xla.jnp.where(xla.jnp.isnan(a), a, b))
-
-
-# The quotient of real numbers, to the last bit on both engines: the integer that an element becomes depends on it.
-EXACT_QUOTIENT = Elementwise(
-    "exact_quotient",
-    2,
-    np.divide,
-    _exact_quotient_xla,
-    (lambda out, a, b: 1 / b, lambda out, a, b: -(out / b)),
-    nanoseconds=1.0,
-)
-
-
 # ---------------------------------------------------------------------- packing
 
 
-def _pack(numbers: Array, bits: int) -> Array:
-    """Word by word, from the numbers of all blocks that have the same place in it."""
+def pack(numbers: Array, bits: int) -> Array:
+    """Numbers below 2^bits along the last axis, of which whole words can be filled, as uint32 words."""
+    if OCTET % bits:
+        return _pack_across(numbers, bits)
+    octets = numbers.astype(np.uint8, copy=False)
+    while bits < OCTET:  # two neighbours become one number of twice the width
+        octets = octets[..., 0::2] | octets[..., 1::2] << np.uint8(bits)
+        bits *= 2
+    return np.ascontiguousarray(octets).view("<u4").astype(np.uint32, copy=False)
+
+
+def _pack_across(numbers: Array, bits: int) -> Array:
+    """The same where numbers cross the ends of words: from the numbers of all blocks that have the same place."""
     count, words = _layout(bits)
     lead, blocks = numbers.shape[:-1], numbers.shape[-1] // count
     numbers = numbers.reshape(*lead, blocks, count).astype(np.uint32)
@@ -66,23 +58,27 @@ def _pack(numbers: Array, bits: int) -> Array:
     return packed.reshape(*lead, blocks * words)
 
 
-def _unpack(packed: Array, bits: int) -> Array:
-    """Place by place, from words or, where numbers cross their ends, from groups of octets that hold eight."""
+def unpack(packed: Array, bits: int) -> Array:
+    """The numbers that words hold, as uint8."""
     lead, size = packed.shape[:-1], packed.shape[-1] * WORD // bits
-    count = WORD // bits if WORD % bits == 0 else 8
-    if WORD % bits:
-        octets = np.ascontiguousarray(packed, "<u4").view(np.uint8).reshape(*lead, size // count, bits)
-        packed = np.zeros(octets.shape[:-1], np.uint64)
+    octets = np.ascontiguousarray(packed, "<u4").view(np.uint8)
+    if bits == OCTET:
+        return octets
+    if OCTET % bits == 0:
+        pieces, count = octets, OCTET // bits
+    else:  # eight numbers lie in as many octets as one has bits
+        octets = octets.reshape(*lead, size // OCTET, bits)
+        pieces, count = np.zeros(octets.shape[:-1], np.uint64), OCTET
         for place in range(bits):
-            packed |= octets[..., place].astype(np.uint64) << np.uint64(8 * place)
-    numbers = np.empty((*lead, size // count, count), np.uint8)
-    mask = packed.dtype.type(2**bits - 1)
+            pieces |= octets[..., place].astype(np.uint64) << np.uint64(OCTET * place)
+    numbers = np.empty((*pieces.shape, count), np.uint8)
+    kind = pieces.dtype.type
     for position in range(count):
-        numbers[..., position] = (packed >> packed.dtype.type(position * bits)) & mask
+        np.copyto(numbers[..., position], (pieces >> kind(position * bits)) & kind(2**bits - 1), casting="unsafe")
     return numbers.reshape(*lead, size)
 
 
-def _pack_xla(xla: Any, numbers: Array, bits: int) -> Array:
+def pack_xla(xla: Any, numbers: Array, bits: int) -> Array:
     count, words = _layout(bits)
     lead, blocks = numbers.shape[:-1], numbers.shape[-1] // count
     numbers = numbers.reshape(*lead, blocks, count).astype(np.uint32)
@@ -98,7 +94,7 @@ def _pack_xla(xla: Any, numbers: Array, bits: int) -> Array:
     return xla.jnp.stack(packed, -1).reshape(*lead, blocks * words)
 
 
-def _unpack_xla(xla: Any, packed: Array, bits: int) -> Array:
+def unpack_xla(xla: Any, packed: Array, bits: int) -> Array:
     jnp = xla.jnp
     lead, size = packed.shape[:-1], packed.shape[-1] * WORD // bits
     mask = np.uint32(2**bits - 1)
@@ -115,44 +111,25 @@ def _unpack_xla(xla: Any, packed: Array, bits: int) -> Array:
     return ((low | high) & mask).astype(np.uint8)
 
 
-def _packed_shape(numbers: Node, bits: int) -> tuple[Shape, Dtype]:
-    *lead, last = numbers.shape
-    return (*lead, last * bits // WORD), uint32
-
-
 def _unpacked_shape(packed: Node, bits: int) -> tuple[Shape, Dtype]:
     *lead, last = packed.shape
     return (*lead, last * WORD // bits), uint8
-
-
-def _batch_pack(inputs: Sequence[Node], dims: Dims, bits: int) -> tuple[Node, int]:
-    return PACK(batch_to_front(inputs[0], dims[0], 1), bits), 0
 
 
 def _batch_unpack(inputs: Sequence[Node], dims: Dims, bits: int) -> tuple[Node, int]:
     return UNPACK(batch_to_front(inputs[0], dims[0], 1), bits), 0
 
 
-# Numbers below 2^bits along the last axis, of which whole words can be filled, as uint32 words; and back, as uint8.
-PACK = Primitive(
-    "pack",
-    arity=1,
-    shape=_packed_shape,
-    kernel=_pack,
-    lower=_pack_xla,
-    batch=_batch_pack,
-    moves_data=True,
-    cost=lambda node: 4.0 * node.inputs[0].size if node.inputs else 0.0,
-)
+# The numbers of b bits that uint32 words along the last axis hold, as uint8.
 UNPACK = Primitive(
     "unpack",
     arity=1,
     shape=_unpacked_shape,
-    kernel=_unpack,
-    lower=_unpack_xla,
+    kernel=unpack,
+    lower=unpack_xla,
     batch=_batch_unpack,
     moves_data=True,
-    nanoseconds=2.0,
+    nanoseconds=1.0,
 )
 
 
@@ -207,13 +184,15 @@ def _encode_e4m3(library: Any, x: Array) -> Array:
 
 
 def _encode_e8m0(library: Any, x: Array) -> Array:
-    """The next power of two that is no smaller; 1 for zero."""
+    """The next power of two that is no smaller; 1 for zero, the largest for infinity, and a code of its own for NaN."""
     fraction, exponent = library.frexp(x)
     exponent = exponent.astype(np.int32) - (fraction == 0.5).astype(np.int32)
-    return library.where(x > 0, library.clip(exponent + np.int32(127), 0, 254), np.int32(127)).astype(np.uint8)
+    code = library.where(x > 0, library.clip(exponent + np.int32(127), 0, 254), np.int32(127))
+    code = library.where(x == np.inf, np.int32(254), code)
+    return library.where(library.isnan(x), np.int32(255), code).astype(np.uint8)
 
 
-_ENCODE = {E2M1: _encode_e2m1, E4M3: _encode_e4m3, E8M0: _encode_e8m0}
+ENCODERS = {E2M1: _encode_e2m1, E4M3: _encode_e4m3, E8M0: _encode_e8m0}
 
 
 def _refuse_codes(*arguments: Any) -> NoReturn:
@@ -229,8 +208,8 @@ ENCODE = Primitive(
     "encode",
     arity=1,
     shape=lambda x, format: (x.shape, uint8),
-    kernel=lambda x, format: _ENCODE[format](np, x),
-    lower=lambda xla, x, format: _ENCODE[format](xla.jnp, x),
+    kernel=lambda x, format: ENCODERS[format](np, x),
+    lower=lambda xla, x, format: ENCODERS[format](xla.jnp, x),
     batch=lambda inputs, dims, format: (ENCODE(inputs[0], format), dims[0]),
     nanoseconds=15.0,
 )

@@ -26,7 +26,7 @@ from mlx.primitives.fft import ADJOINT
 from mlx.primitives.flash_attention import wide_dtype
 from mlx.primitives.hadamard import base_order
 from mlx.primitives.indexing import gathered_shape
-from mlx.primitives.quantization import VALUES, WORD
+from mlx.primitives.quantization import ENCODERS, LARGEST, VALUES, WORD
 
 Numbers = tuple[int, ...]
 
@@ -402,8 +402,40 @@ def _pulls_attention_back(
 # ---------------------------------------------------------------------- numbers of few bits, random numbers
 
 
-def _fills_words(numbers: Node, bits: int) -> bool:
-    return _are_integers(numbers) and numbers.ndim > 0 and 0 < bits <= 8 and numbers.shape[-1] * bits % WORD == 0
+def _fills_groups(w: Node, group_size: int, bits: int) -> bool:
+    if w.ndim == 0 or not w.dtype.is_floating or group_size <= 0 or not 0 < bits <= 8:
+        return False
+    return w.shape[-1] % group_size == 0 and group_size * bits % WORD == 0
+
+
+def _are_formats(bits: int, element: str, scale: str) -> bool:
+    return element in LARGEST and scale in ENCODERS and len(VALUES[element]) == 2**bits
+
+
+def _quantizes_to_floats(w: Node, unit: Node, group_size: int, bits: int, element: str, scale: str) -> bool:
+    return (
+        _fills_groups(w, group_size, bits)
+        and _are_formats(bits, element, scale)
+        and unit.dtype is float32
+        and (unit.ndim == 0 or (unit.ndim == w.ndim and broadcast_shape(w.shape, unit.shape) == w.shape))
+        and unit.shape[-1:] in ((), (1,))
+    )
+
+
+def _multiplies_quantized(
+    x: Node, packed: Node, scales: Node, element: str, group_size: int, bits: int, transposed: bool
+) -> bool:
+    return (
+        _is_filled(packed, bits)
+        and x.dtype is scales.dtype
+        and x.dtype in (float32, float64)
+        and x.ndim == packed.ndim == scales.ndim == 2
+        and group_size > 0
+        and packed.shape[0] == scales.shape[0]
+        and packed.shape[1] * WORD == scales.shape[1] * group_size * bits
+        and x.shape[1] == (scales.shape[1] * group_size if transposed else packed.shape[0])
+        and (not element or (element in LARGEST and len(VALUES[element]) == 2**bits))
+    )
 
 
 def _is_filled(packed: Node, bits: int) -> bool:
@@ -510,7 +542,6 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "max": _finds,
     "metal_kernel": _anything,
     "min": _finds,
-    "pack": _fills_words,
     "pad": _pads,
     "pick": _picks,
     "prod": _reduces,
@@ -518,6 +549,9 @@ DEMANDS: dict[str, Callable[..., bool]] = {
     "pseudo_inverse": _is_matrix,
     "put": lambda g, index, count: g.shape == index.shape and _are_integers(index) and count > 0,
     "qr": lambda a: _is_matrix(a) and a.shape[-2] >= a.shape[-1],
+    "quantize_to_floats": _quantizes_to_floats,
+    "quantize_to_integers": _fills_groups,
+    "quantized_matmul": _multiplies_quantized,
     "random_bits": _draws(uint32),
     "random_normal": _draws(*_DRAWN, float64),
     "random_uniform": _draws(*_DRAWN),
