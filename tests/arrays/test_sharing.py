@@ -72,6 +72,18 @@ def test_writes_change_nothing_that_was_computed_before(engine: str, size: int) 
         assert x[1].item() == -1
 
 
+def test_what_is_moved_to_a_device_is_not_taken_for_what_was_written_meanwhile() -> None:
+    x = mx.array([1.0, 2.0])
+    view = np.asarray(x)
+    value: Any = x._node.value
+    given = value.as_it_is()
+    view[0] = 9
+    given.device = "where [1, 2] was moved to"
+    assert given.numpy().tolist() == [1, 2]
+    assert value.device is None
+    assert value.numpy().tolist() == [9, 2]
+
+
 def test_writes_do_not_reach_numbers_that_programs_share() -> None:
     x = mx.zeros(())
     np.asarray(x)[...] = 4

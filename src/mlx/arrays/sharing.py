@@ -86,11 +86,11 @@ class SharedBuffer(Buffer):
     def view(self, owner: array) -> Array:
         """A NumPy array over the memory."""
         with _lock:
+            self._views += 1  # first, since what is allocated here may collect other views, the last ones so far
             if self._memory is None:
                 self._open()
             assert self._memory is not None
             export = Export(self, self._memory, owner)
-            self._views += 1
             return np.asarray(export).view(self._memory.dtype)
 
     def close_view(self) -> None:
@@ -98,7 +98,7 @@ class SharedBuffer(Buffer):
         with _lock:
             self._views -= 1
             if not self._views:
-                self._current()
+                self.as_it_is()
 
     def _open(self) -> None:
         """Find memory that may be written to: that of the value if nothing else sees it, or else a copy."""
@@ -112,8 +112,8 @@ class SharedBuffer(Buffer):
             self._count(self.nbytes)
             meter.peak = max(meter.peak, meter.active)
 
-    def _current(self) -> Buffer:
-        """The value now. When the last view has gone, it is an ordinary one again."""
+    def as_it_is(self) -> Buffer:
+        """A buffer of the value now, which no write changes. When the last view has gone, it lies in their memory."""
         with _lock:
             memory, known, in_view = self._memory, self._known, self._views > 0
             if memory is not None:
@@ -136,37 +136,25 @@ class SharedBuffer(Buffer):
 
     @property
     def host(self) -> Array | None:
-        return self._current().host
-
-    @host.setter
-    def host(self, value: Array | None) -> None:
-        self._current().host = value
+        return self.as_it_is().host
 
     @property
     def device(self) -> Any:
-        return self._current().device
-
-    @device.setter
-    def device(self, value: Any) -> None:
-        self._current().device = value
+        return self.as_it_is().device
 
     @property
     def place(self) -> Any:
-        return self._current().place
-
-    @place.setter
-    def place(self, value: Any) -> None:
-        self._current().place = value
+        return self.as_it_is().place
 
     def numpy(self) -> Array:
-        return self._current().numpy()
+        return self.as_it_is().numpy()
 
     def give_up(self) -> None:
         self.nbytes = 0
-        self._current().give_up()
+        self.as_it_is().give_up()
 
     def wait(self) -> None:
-        self._current().wait()
+        self.as_it_is().wait()
 
 
 def _is_sole_holder(buffer: Buffer) -> bool:

@@ -51,6 +51,10 @@ class Buffer:
             host = self.host = np.asarray(self.device)
         return host
 
+    def as_it_is(self) -> Buffer:
+        """A buffer whose value does not change: this one, unless others write to its memory."""
+        return self
+
     def give_up(self) -> None:
         """Forget memory that was handed over to another value."""
         meter.active -= self.nbytes

@@ -193,10 +193,10 @@ class Compiled:
             arguments.append(np.array(flat, dtype=np.int32))
         first = len(arguments)
         for node in inputs.leaves:
-            buffer = node.value
-            device = buffer.device  # type: ignore[union-attr]
-            if device is None or buffer.place is not self.device:  # type: ignore[union-attr]
-                device = self._device_value(buffer)  # type: ignore[arg-type]
+            buffer = node.value.as_it_is()  # type: ignore[union-attr]
+            device = buffer.device
+            if device is None or buffer.place is not self.device:
+                device = self._device_value(buffer)
             arguments.append(device)
         for position in self.donated:  # what somebody still holds, or sees through NumPy, is not overwritten
             buffer = inputs.leaves[position].value
