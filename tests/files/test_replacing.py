@@ -99,6 +99,24 @@ def test_permissions_and_links(kind: str, tmp_path: Path) -> None:
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+def test_a_private_file_is_private_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.npy"
+    path.write_bytes(b"")
+    path.chmod(0o600)
+    modes = []
+    real_open = open
+
+    def watched_open(path: Any, *rest: Any, **options: Any) -> Any:
+        file = real_open(path, *rest, **options)
+        modes.append(stat.S_IMODE(os.stat(path).st_mode))
+        return file
+
+    monkeypatch.setattr("mlx.files.writing.open", watched_open, raising=False)
+    mx.save(path, mx.array([1.0]))
+    assert modes == [0o600]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 def test_links_that_lead_nowhere_yet(tmp_path: Path) -> None:
     (tmp_path / "link.npy").symlink_to(tmp_path / "target.npy")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,8 @@ def opened_to_write(file: Any, suffix: str, function: str, refusal: type[Excepti
     try:
         if os.path.exists(path) and not os.access(path, os.W_OK):  # which replacing it would not ask for
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        target = open(unfinished, "wb" if in_place else "xb")  # noqa: SIM115  (closed below)
+        opener = None if in_place else partial(_opened_like, path)
+        target = open(unfinished, "wb" if in_place else "xb", opener=opener)  # noqa: SIM115  (closed below)
     except OSError as error:
         if refusal is OSError:
             raise
@@ -50,6 +53,11 @@ def opened_to_write(file: Any, suffix: str, function: str, refusal: type[Excepti
         if not in_place and os.path.exists(unfinished):
             os.unlink(unfinished)
         raise
+
+
+def _opened_like(path: str, unfinished: str, flags: int) -> int:
+    """Open a new file, which nobody may read meanwhile who may not read the old one."""
+    return os.open(unfinished, flags, stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0o666)
 
 
 def _replace(unfinished: str, path: str) -> None:
