@@ -120,8 +120,9 @@ def test_members_may_have_rates_of_their_own():
 
 def test_a_state_that_fits_nothing_is_refused():
     params = {"w": mx.array([1.0])}
-    with pytest.raises(ValueError, match=r"\[Adam\.update\] state must be what init or update returned"):
-        optim.Adam(0.1).update(params, params, {})
+    for state in ({}, {"step": mx.array(0)}, [mx.array(0)]):
+        with pytest.raises(ValueError, match=r"\[Adam\.update\] state must be .* with 'learning_rate', 'step' in it"):
+            optim.Adam(0.1).update(params, params, state)
     with pytest.raises(ValueError, match=r"\[MultiOptimizer\.update\] state\['states'\] must hold 1 states"):
         optim.MultiOptimizer([optim.SGD(0.1)]).update(params, params, {"states": []})
     with pytest.raises(ValueError, match=r"\[skip_nonfinite\] state must be what init"):

@@ -118,9 +118,11 @@ class Optimizer:
 
     def _on(self, state: dict) -> Self:
         """This optimizer, with a copy of another state."""
-        if not isinstance(state, dict) or "step" not in state:
+        own = {name for name, value in self._state.items() if isinstance(value, mx.array)}
+        if not isinstance(state, dict) or not own <= state.keys():
             raise ValueError(
-                f"[{type(self).__name__}.update] state must be what init or update returned, a dict with 'step' in it."
+                f"[{type(self).__name__}.update] state must be what init or update returned, a dict with "
+                f"{', '.join(map(repr, sorted(own)))} in it."
             )
         other = copy.copy(self)
         other._state = copied(state)
