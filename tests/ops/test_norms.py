@@ -85,6 +85,11 @@ def test_gradients(engine: None) -> None:
     np.testing.assert_allclose(grad([2.0, -2.0, 0.0], ord=3), [0.62996, -0.62996, 0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("ord", [None, 1, 2, 3, INF])
+def test_second_derivatives_at_zero_are_zero(engine: None, ord: Any) -> None:
+    assert np.array(mx.hessian(lambda x: norm(x, ord))(mx.zeros((2,)))).tolist() == [[0, 0], [0, 0]]
+
+
 def test_errors() -> None:
     x = mx.array(MATRIX)
     for order in (0, 3, 0.5):
