@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -617,7 +618,10 @@ def test_what_somebody_holds_or_sees_is_never_overwritten(engine: str, size: int
             np.testing.assert_array_equal(np.array(y), expected * 2 + 1)
 
 
-def test_state_is_donated() -> None:
+@pytest.mark.parametrize("something_unread", [False, True])
+def test_state_is_donated(something_unread: bool, tmp_path: Path) -> None:
+    mx.save(tmp_path / "unread.npy", mx.ones((1000,)))
+    unread = mx.load(tmp_path / "unread.npy") if something_unread else None  # elsewhere in the program
     state = [mx.zeros((512, 512))]
     step = mx.compile(lambda: state.__setitem__(0, state[0] + 1), inputs=state, outputs=state)
     with mx.engine("xla"):
@@ -631,6 +635,7 @@ def test_state_is_donated() -> None:
             addresses.add(state[0]._node.value.device.unsafe_buffer_pointer())
     assert len(addresses) == 1
     assert state[0][0, 0].item() == 16
+    assert unread is None or unread.sum().item() == 1000
 
 
 def living_nodes() -> int:
