@@ -17,6 +17,7 @@ from mlx.files.npz import read_npz
 from mlx.files.writing import is_path
 from mlx.ir.dtypes import dtype_of_numpy
 from mlx.ir.primitive import data_node
+from mlx.ops.arguments import check_stream
 
 __all__ = ["load"]
 
@@ -63,6 +64,8 @@ def load(file: Any, /, format: str | None = None, return_metadata: bool = False,
         >>> mx.load(file, format="npy")
         array([1.5, 2.5], dtype=bfloat16)
     """
+    if stream is not None:
+        check_stream(stream, "load")
     if not is_path(file) and (not hasattr(file, "read") or isinstance(file, io.TextIOBase)):
         raise ValueError(f"[load] Expected a path or a file open for reading bytes, got {type(file).__name__}.")
     kind = format or _kind_of(file)

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.exceptions import AxisError
 
 from mlx.ir.dtypes import Dtype, float32
-from mlx.ir.node import Node
+from mlx.ir.node import Node, hooks
 from mlx.ir.sizes import index, open_sizes
 from mlx.primitives.structure import cast
 
-# A Device, a Stream, or None. One device runs everything here; the argument is taken for compatibility.
+# A Device, a Stream, or None. One device runs everything here, so the argument is checked and has no other effect.
 StreamOrDevice: TypeAlias = Any
 Axes: TypeAlias = int | Sequence[int] | None
 
@@ -144,3 +144,8 @@ def dtype_argument(dtype: Any, function: str) -> Dtype:
 def at_least_float(x: Node) -> Node:
     """`x`, cast to float32 where its dtype is boolean or an integer type."""
     return x if x.dtype.is_inexact else cast(x, float32)
+
+
+def check_stream(stream: StreamOrDevice, function: str) -> None:
+    """Raise for what is neither a device nor a stream, and for those that cannot be used here."""
+    hooks.check_stream(stream, function)

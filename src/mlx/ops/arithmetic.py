@@ -6,7 +6,7 @@ from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import is_operand, node_of
 from mlx.ir.dtypes import bool_, dtype_with_scalar, float32
 from mlx.ir.node import record
-from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float
+from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, check_stream
 from mlx.ops.recording import Scalar, record_binary, record_floating, record_floating_binary
 from mlx.primitives.arithmetic import (
     ABS,
@@ -66,6 +66,8 @@ def add(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = None) -> 
         >>> mx.add(mx.array([1, 2]), 0.5)
         array([1.5, 2.5], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "add")
     return record_binary(ADD, a, b)
 
 
@@ -87,6 +89,8 @@ def subtract(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = None
         >>> mx.subtract(mx.array([1, 2]), 3)
         array([-2, -1], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "subtract")
     return record_binary(SUBTRACT, a, b)
 
 
@@ -108,6 +112,8 @@ def multiply(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = None
         >>> mx.multiply(mx.array([1, 2]), mx.array([3, 4]))
         array([3, 8], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "multiply")
     return record_binary(MULTIPLY, a, b)
 
 
@@ -129,6 +135,8 @@ def divide(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = None) 
         >>> mx.divide(mx.array([1, 2]), 4)
         array([0.25, 0.5], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "divide")
     return record_floating_binary(DIVIDE, a, b)
 
 
@@ -149,6 +157,8 @@ def negative(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.negative(mx.array([1, -2]))
         array([-1, 2], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "negative")
     x = a._node if type(a) is array else node_of(a, "negative")
     if x.dtype is bool_:
         raise ValueError("[negative] Not supported for bool, use logical_not instead.")
@@ -169,6 +179,8 @@ def positive(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.positive(mx.array([1, -2]))
         array([1, -2], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "positive")
     return wrap(array_node(a, "positive"))
 
 
@@ -188,6 +200,8 @@ def abs(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.abs(mx.array([3 + 4j]))
         array([5], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "abs")
     x = a._node if type(a) is array else node_of(a, "abs")
     return wrap(record(ABS, (x,), (), x.shape, float32 if x.dtype.is_complex else x.dtype))
 
@@ -206,6 +220,8 @@ def sign(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.sign(mx.array([-2.5, 0.0, 3.0]))
         array([-1, 0, 1], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "sign")
     x = a._node if type(a) is array else node_of(a, "sign")
     return wrap(x if x.dtype is bool_ else record(SIGN, (x,), (), x.shape, x.dtype))
 
@@ -224,6 +240,8 @@ def square(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.square(mx.array([1.5, -2.0]))
         array([2.25, 4], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "square")
     x = a._node if type(a) is array else node_of(a, "square")
     return wrap(x if x.dtype is bool_ else record(SQUARE, (x,), (), x.shape, x.dtype))
 
@@ -244,6 +262,8 @@ def sqrt(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.sqrt(mx.array([4.0, 9.0]))
         array([2, 3], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "sqrt")
     return record_floating(SQRT, a)
 
 
@@ -261,6 +281,8 @@ def rsqrt(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.rsqrt(mx.array([4.0, 16.0]))
         array([0.5, 0.25], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "rsqrt")
     return record_floating(RSQRT, a)
 
 
@@ -278,6 +300,8 @@ def reciprocal(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.reciprocal(mx.array([2.0, 4.0]))
         array([0.5, 0.25], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "reciprocal")
     return wrap(1.0 / at_least_float(node_of(a, "reciprocal")))
 
 
@@ -302,6 +326,8 @@ def power(a: Scalar | array, b: Scalar | array, /, *, stream: StreamOrDevice = N
         >>> mx.power(mx.array([2.0, 3.0]), 3)
         array([8, 27], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "power")
     kind = type(b)
     if (kind is int or kind is float) and -_STATIC_EXPONENT <= b <= _STATIC_EXPONENT and b == int(b):  # type: ignore
         x = a._node if type(a) is array else node_of(a, "power")
@@ -331,6 +357,8 @@ def maximum(a: Scalar | array, b: Scalar | array, /, *, stream: StreamOrDevice =
         >>> mx.maximum(mx.array([1, 5]), mx.array([3, 2]))
         array([3, 5], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "maximum")
     return record_binary(MAXIMUM, a, b)
 
 
@@ -354,6 +382,8 @@ def minimum(a: Scalar | array, b: Scalar | array, /, *, stream: StreamOrDevice =
         >>> mx.minimum(mx.array([1, 5]), mx.array([3, 2]))
         array([1, 2], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "minimum")
     return record_binary(MINIMUM, a, b)
 
 
@@ -385,6 +415,8 @@ def clip(
         >>> mx.clip(mx.array([-1.0, 0.5, 2.0]), 0, 1)
         array([0, 0.5, 1], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "clip")
     if not is_operand(a):
         array_node(a, "clip")
     if a_min is None and a_max is None:

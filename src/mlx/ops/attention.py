@@ -9,7 +9,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, bool_, finfo, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, one_integer
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, one_integer
 from mlx.ops.joining import concatenate, stack
 from mlx.ops.shape import reshape
 from mlx.ops.trigonometric import cos, sin
@@ -69,6 +69,8 @@ def rope(
         array([[[0, 1],
                 [-1, 0]]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "rope")
     node = array_node(a, "rope", "a")
     if node.ndim < 3:
         raise ValueError(f"[rope] Input must have at least 3 dimensions but got input with {node.ndim} dimensions.")
@@ -191,6 +193,8 @@ def scaled_dot_product_attention(
         >>> mx.fast.scaled_dot_product_attention(q, k, v, scale=1.0, mask="causal").reshape(2)
         array([1, 2], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "scaled_dot_product_attention")
     nodes = [array_node(x, _ATTENTION, name) for x, name in ((q, "q"), (k, "k"), (v, "v"))]
     _check_heads(*nodes)
     dtype = promote_types(promote_types(nodes[0].dtype, nodes[1].dtype), nodes[2].dtype)

@@ -8,7 +8,7 @@ from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import is_operand, node_of, operand_pair
 from mlx.ir.dtypes import bool_
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, flag
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, flag
 from mlx.ops.recording import Scalar, record_comparison, record_test, to_float32
 from mlx.ops.reductions import all
 from mlx.primitives.arithmetic import ABS, EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL, NOT_EQUAL
@@ -52,6 +52,8 @@ def equal(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = None) -
         >>> mx.equal(mx.array([1, 2, 3]), 2)
         array([False, True, False], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "equal")
     return record_comparison(EQUAL, a, b)
 
 
@@ -73,6 +75,8 @@ def not_equal(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = Non
         >>> mx.not_equal(mx.array([1, 2, 3]), 2)
         array([True, False, True], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "not_equal")
     return record_comparison(NOT_EQUAL, a, b)
 
 
@@ -96,6 +100,8 @@ def less(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = None) ->
         >>> mx.less(mx.array([1, 2, 3]), 2)
         array([True, False, False], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "less")
     return record_comparison(LESS, a, b)
 
 
@@ -119,6 +125,8 @@ def less_equal(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = No
         >>> mx.less_equal(mx.array([1, 2, 3]), 2)
         array([True, True, False], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "less_equal")
     return record_comparison(LESS_EQUAL, a, b)
 
 
@@ -142,6 +150,8 @@ def greater(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = None)
         >>> mx.greater(mx.array([1, 2, 3]), 2)
         array([False, False, True], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "greater")
     return record_comparison(GREATER, a, b)
 
 
@@ -165,6 +175,8 @@ def greater_equal(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice =
         >>> mx.greater_equal(mx.array([1, 2, 3]), 2)
         array([False, True, True], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "greater_equal")
     return record_comparison(GREATER_EQUAL, a, b)
 
 
@@ -182,6 +194,8 @@ def isnan(a: array, stream: StreamOrDevice = None) -> array:
         >>> mx.isnan(mx.array([float("nan"), float("inf"), 1.0]))
         array([True, False, False], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "isnan")
     return record_test(ISNAN, a)
 
 
@@ -199,6 +213,8 @@ def isinf(a: array, stream: StreamOrDevice = None) -> array:
         >>> mx.isinf(mx.array([float("nan"), float("inf"), 1.0]))
         array([False, True, False], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "isinf")
     return record_test(ISINF, a)
 
 
@@ -216,6 +232,8 @@ def isfinite(a: array, stream: StreamOrDevice = None) -> array:
         >>> mx.isfinite(mx.array([float("nan"), float("inf"), 1.0]))
         array([False, False, True], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "isfinite")
     return record_test(ISFINITE, a)
 
 
@@ -241,6 +259,8 @@ def isposinf(a: array, stream: StreamOrDevice = None) -> array:
         >>> mx.isposinf(mx.array([float("inf"), -float("inf"), 1.0]))
         array([True, False, False], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "isposinf")
     return _equals(a, "isposinf", math.inf)
 
 
@@ -258,6 +278,8 @@ def isneginf(a: array, stream: StreamOrDevice = None) -> array:
         >>> mx.isneginf(mx.array([float("inf"), -float("inf"), 1.0]))
         array([False, True, False], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "isneginf")
     return _equals(a, "isneginf", -math.inf)
 
 
@@ -291,6 +313,8 @@ def isclose(
         >>> mx.isclose(mx.array([1.0, 1.0]), mx.array([1.000001, 1.1]))
         array([True, False], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "isclose")
     for operand, argument in ((a, "a"), (b, "b")):
         if not is_operand(operand):
             array_node(operand, "isclose", argument)
@@ -335,6 +359,8 @@ def allclose(
         >>> mx.allclose(mx.array([1.0, 2.0]), mx.array([1.000001, 2.0]))
         array(True, dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "allclose")
     return all(isclose(a, b, rtol, atol, equal_nan=equal_nan))
 
 
@@ -354,6 +380,8 @@ def array_equal(a: Scalar | array, b: Scalar | array, equal_nan: bool = False, s
         >>> mx.array_equal(mx.array([1, 2]), mx.array([1.0, 2.0]))
         array(True, dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "array_equal")
     flag(equal_nan, "array_equal", "equal_nan")
     x, y = operand_pair("array_equal", a, b)
     if x.shape != y.shape:

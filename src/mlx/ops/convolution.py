@@ -9,7 +9,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import promote_types
 from mlx.ir.node import Node
 from mlx.ir.sizes import index
-from mlx.ops.arguments import StreamOrDevice, array_node, flag, integer_or_none, word
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, flag, integer_or_none, word
 from mlx.primitives.convolution import CONVOLUTION, Window
 from mlx.primitives.shape import reshape
 from mlx.primitives.structure import cast
@@ -174,6 +174,8 @@ def conv1d(
         >>> mx.conv1d(x, mx.array([1.0, -1.0]).reshape(1, 2, 1)).flatten()
         array([-1, -2, -4], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "conv1d")
     return _symmetric(input, weight, stride, padding, dilation, groups, "conv1d", 1)
 
 
@@ -209,6 +211,8 @@ def conv2d(
         >>> mx.conv2d(mx.ones((1, 28, 28, 3)), mx.ones((8, 3, 3, 3)), stride=2, padding=1).shape
         (1, 14, 14, 8)
     """
+    if stream is not None:
+        check_stream(stream, "conv2d")
     return _symmetric(input, weight, stride, padding, dilation, groups, "conv2d", 2)
 
 
@@ -244,6 +248,8 @@ def conv3d(
         >>> mx.conv3d(mx.ones((1, 8, 8, 8, 2)), mx.ones((4, 3, 3, 3, 2))).shape
         (1, 6, 6, 6, 4)
     """
+    if stream is not None:
+        check_stream(stream, "conv3d")
     return _symmetric(input, weight, stride, padding, dilation, groups, "conv3d", 3)
 
 
@@ -297,6 +303,8 @@ def conv_general(
         >>> mx.conv_general(x, w, padding=([1], [0])).flatten()
         array([10, 21, 32], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "conv_general")
     x, w = _arrays(input, weight, "conv_general", 1)
     rank = x.ndim - 2
     low, high = _both_paddings(padding, rank)
@@ -350,6 +358,8 @@ def conv_transpose1d(
         >>> mx.conv_transpose1d(x, mx.array([1.0, 10.0, 100.0]).reshape(1, 3, 1), stride=2).flatten()
         array([1, 10, 102, 20, 200], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "conv_transpose1d")
     return _transposed(input, weight, stride, padding, dilation, output_padding, groups, "conv_transpose1d", 1)
 
 
@@ -388,6 +398,8 @@ def conv_transpose2d(
         >>> mx.conv_transpose2d(mx.ones((1, 7, 7, 8)), mx.ones((3, 2, 2, 8)), stride=2).shape
         (1, 14, 14, 3)
     """
+    if stream is not None:
+        check_stream(stream, "conv_transpose2d")
     return _transposed(input, weight, stride, padding, dilation, output_padding, groups, "conv_transpose2d", 2)
 
 
@@ -426,6 +438,8 @@ def conv_transpose3d(
         >>> mx.conv_transpose3d(mx.ones((1, 4, 4, 4, 2)), mx.ones((3, 2, 2, 2, 2)), stride=2).shape
         (1, 8, 8, 8, 3)
     """
+    if stream is not None:
+        check_stream(stream, "conv_transpose3d")
     return _transposed(input, weight, stride, padding, dilation, output_padding, groups, "conv_transpose3d", 3)
 
 
@@ -474,6 +488,8 @@ def convolve(a: array, v: array, /, mode: str = "full", *, stream: StreamOrDevic
         >>> mx.convolve(mx.array([1.0, 2.0, 3.0]), mx.array([1.0, 10.0]))
         array([1, 12, 23, 30], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "convolve")
     x, w = array_node(a, "convolve", "a"), array_node(v, "convolve", "v")
     if x.ndim != 1 or w.ndim != 1:
         raise ValueError(f"[convolve] Inputs must be 1D, got shapes {x.shape} and {w.shape}.")

@@ -10,7 +10,7 @@ from mlx.arrays.operands import is_number, node_of, number_node
 from mlx.ir.dtypes import ALL_DTYPES, Dtype, default_dtype_of, dtype_with_scalar, float32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, checked_shape, dtype_argument, flag, word
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, checked_shape, dtype_argument, flag, word
 from mlx.primitives.shape import BROADCAST, broadcast, reshape
 from mlx.primitives.structure import cast
 
@@ -47,6 +47,8 @@ def zeros(shape: int | Sequence[int], dtype: Dtype | None = float32, *, stream: 
         array([[0, 0],
                [0, 0]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "zeros")
     return _filled(_ZEROS, shape, dtype, "zeros")
 
 
@@ -68,6 +70,8 @@ def ones(shape: int | Sequence[int], dtype: Dtype | None = float32, *, stream: S
         >>> mx.ones(3, mx.int32)
         array([1, 1, 1], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "ones")
     return _filled(_ONES, shape, dtype, "ones")
 
 
@@ -86,6 +90,8 @@ def zeros_like(a: array, /, dtype: Dtype | None = None, *, stream: StreamOrDevic
         >>> mx.zeros_like(mx.array([1, 2]))
         array([0, 0], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "zeros_like")
     x = array_node(a, "zeros_like")
     return _filled(_ZEROS, x.shape, x.dtype if dtype is None else dtype, "zeros_like")
 
@@ -105,6 +111,8 @@ def ones_like(a: array, /, dtype: Dtype | None = None, *, stream: StreamOrDevice
         >>> mx.ones_like(mx.array([1.5, 2]))
         array([1, 1], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "ones_like")
     x = array_node(a, "ones_like")
     return _filled(_ONES, x.shape, x.dtype if dtype is None else dtype, "ones_like")
 
@@ -127,6 +135,8 @@ def empty(shape: int | Sequence[int], dtype: Dtype | None = float32, *, stream: 
         >>> mx.empty((2, 3)).shape
         (2, 3)
     """
+    if stream is not None:
+        check_stream(stream, "empty")
     return _filled(_ZEROS, shape, dtype, "empty")
 
 
@@ -145,6 +155,8 @@ def empty_like(a: array, /, dtype: Dtype | None = None, *, stream: StreamOrDevic
         >>> mx.empty_like(mx.array([1, 2])).dtype
         mlx.core.int32
     """
+    if stream is not None:
+        check_stream(stream, "empty_like")
     x = array_node(a, "empty_like")
     return _filled(_ZEROS, x.shape, x.dtype if dtype is None else dtype, "empty_like")
 
@@ -170,6 +182,8 @@ def full(shape: int | Sequence[int], vals: Any, dtype: Dtype | None = None, *, s
         array([[0.5, 0.5],
                [0.5, 0.5]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "full")
     return wrap(_full(checked_shape(shape, "full"), vals, dtype, "full"))
 
 
@@ -192,6 +206,8 @@ def full_like(a: array, vals: Any, dtype: Dtype | None = None, *, stream: Stream
         >>> mx.full_like(mx.array([1.5, 2.5]), 7)
         array([7, 7], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "full_like")
     x = array_node(a, "full_like")
     return wrap(_full(x.shape, vals, x.dtype if dtype is None else dtype, "full_like"))
 
@@ -239,6 +255,8 @@ def meshgrid(
         array([[10, 10, 10],
                [20, 20, 20]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "meshgrid")
     indexing = "xy" if indexing is None else word(indexing, "meshgrid", "indexing")
     sparse = False if sparse is None else flag(sparse, "meshgrid", "sparse")
     if indexing not in ("xy", "ij"):

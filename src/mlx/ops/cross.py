@@ -7,7 +7,7 @@ from mlx.arrays.operands import operand_pair
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape
 from mlx.ir.sizes import fixed
-from mlx.ops.arguments import StreamOrDevice, array_node, checked_axis
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, checked_axis
 from mlx.primitives.joining import CONCATENATE
 from mlx.primitives.slicing import slice_axis, zeros
 
@@ -61,6 +61,8 @@ def cross(a: array, b: array, axis: int = -1, *, stream: StreamOrDevice = None) 
         >>> mx.linalg.cross(mx.array([1, 0, 0]), mx.array([0, 1, 0]))
         array([0, 0, 1], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.cross")
     array_node(a, "linalg.cross", "a")
     array_node(b, "linalg.cross", "b")
     x, y = operand_pair("linalg.cross", a, b)

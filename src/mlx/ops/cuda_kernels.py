@@ -10,7 +10,7 @@ from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import node_of
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice, checked_shape, dtype_argument, one_integer
+from mlx.ops.arguments import StreamOrDevice, check_stream, checked_shape, dtype_argument, one_integer
 from mlx.ops.custom_kernels import check_counts, check_texts, checked_names, is_cpu, template_arguments, three
 from mlx.primitives.cuda import CUDA_KERNEL, CudaCall, launcher
 from mlx.primitives.structure import PROJECT
@@ -251,6 +251,8 @@ def _number(value: float | None) -> str:
 
 
 def _launched(call: CudaCall, nodes: Sequence[Node], function: str, stream: StreamOrDevice) -> list[array]:
+    if stream is not None:
+        check_stream(stream, function)
     if is_cpu(stream):
         raise ValueError(f"[{function}] Only supports the GPU: pass stream=mx.gpu.")
     launch: Node = CUDA_KERNEL(nodes, *call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, overload
 
 from mlx.arrays.array import array, wrap
-from mlx.ops.arguments import StreamOrDevice
+from mlx.ops.arguments import StreamOrDevice, check_stream
 from mlx.ops.matrices import inexact_matrices, real_matrices, square
 from mlx.primitives.factorisations import CHOLESKY, LU, QR, unpacked
 from mlx.primitives.joining import CONCATENATE
@@ -39,6 +39,8 @@ def qr(a: array, *, stream: StreamOrDevice = None) -> tuple[array, array]:
         >>> mx.allclose(r, mx.array([[-5.0, -3.0], [0.0, 1.0]])).item()
         True
     """
+    if stream is not None:
+        check_stream(stream, "linalg.qr")
     x = real_matrices(a, "qr")
     rows, columns = x.shape[-2:]
     if rows >= columns:
@@ -73,6 +75,8 @@ def cholesky(a: array, upper: bool = False, *, stream: StreamOrDevice = None) ->
         array([[2, 0],
                [1, 3]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.cholesky")
     x = square(real_matrices(a, "cholesky"), "cholesky")
     return wrap(matrix_transpose(CHOLESKY(matrix_transpose(x))) if upper else CHOLESKY(x))
 
@@ -106,6 +110,8 @@ def lu(a: array, *, stream: StreamOrDevice = None) -> tuple[array, array, array]
         array([[2, 1],
                [4, 6]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.lu")
     both = LU(real_matrices(a, "lu"))
     lower, upper = unpacked(PROJECT(both, 0))
     return wrap(PROJECT(both, 2)), wrap(lower), wrap(upper)
@@ -136,6 +142,8 @@ def lu_factor(a: array, *, stream: StreamOrDevice = None) -> tuple[array, array]
         >>> pivots
         array([1, 1], dtype=uint32)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.lu_factor")
     both = LU(real_matrices(a, "lu_factor"))
     return wrap(PROJECT(both, 0)), wrap(PROJECT(both, 1))
 
@@ -174,6 +182,8 @@ def svd(a: array, compute_uv: bool = True, *, stream: StreamOrDevice = None) -> 
         >>> mx.allclose(s * s, mx.array([45.0, 5.0])).item()
         True
     """
+    if stream is not None:
+        check_stream(stream, "linalg.svd")
     x = inexact_matrices(a, "svd")
     if not compute_uv:
         return wrap(SINGULAR_VALUES(x))

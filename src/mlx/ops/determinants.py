@@ -6,7 +6,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import float32
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, at_least_float
+from mlx.ops.arguments import StreamOrDevice, at_least_float, check_stream
 from mlx.ops.cross import cross_product
 from mlx.ops.matrices import matrices, square
 from mlx.primitives.arithmetic import ABS, SIGN
@@ -65,6 +65,8 @@ def det(a: array, *, stream: StreamOrDevice = None) -> array:
         >>> mx.linalg.det(mx.array([[1, 2], [3, 4]]))
         array(-2, dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.det")
     x = _determined(a, "det")
     determinant = _polynomial(x) if x.shape[-1] <= CLOSED_FORM else DETERMINANT(x)
     return wrap(cast(determinant, a.dtype) if a.dtype.is_half else determinant)
@@ -88,6 +90,8 @@ def slogdet(a: array, *, stream: StreamOrDevice = None) -> tuple[array, array]:
         >>> sign.item(), logarithm.item()
         (-1.0, 0.0)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.slogdet")
     x = _determined(a, "slogdet")
     if x.shape[-1] <= CLOSED_FORM:
         determinant = _polynomial(x)

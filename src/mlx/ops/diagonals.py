@@ -8,6 +8,7 @@ from mlx.ir.node import Node
 from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
+    check_stream,
     checked_axis,
     checked_extent,
     checked_shape,
@@ -52,6 +53,8 @@ def eye(
         array([[0, 1, 0],
                [0, 0, 1]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "eye")
     rows = one_integer(n, "eye", "n")
     shape = checked_shape((rows, rows if m is None else one_integer(m, "eye", "m")), "eye")
     return wrap(EYE(*shape, one_integer(k, "eye", "k"), float32 if dtype is None else dtype_argument(dtype, "eye")))
@@ -76,6 +79,8 @@ def identity(n: int, dtype: Dtype | None = float32, *, stream: StreamOrDevice = 
         array([[1, 0],
                [0, 1]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "identity")
     shape = checked_shape((one_integer(n, "identity", "n"),) * 2, "identity")
     return wrap(EYE(*shape, 0, float32 if dtype is None else dtype_argument(dtype, "identity")))
 
@@ -100,6 +105,8 @@ def tri(
         array([[1, 1, 0],
                [1, 1, 1]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "tri")
     rows = max(one_integer(n, "tri", "n"), 0)
     shape = checked_shape((rows, rows if m is None else max(one_integer(m, "tri", "m"), 0)), "tri")
     return wrap(
@@ -132,6 +139,8 @@ def tril(x: array, k: int = 0, *, stream: StreamOrDevice = None) -> array:
         array([[1, 0],
                [3, 4]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "tril")
     node = array_node(x, "tril", "x")
     return wrap(SELECT(_triangle(node, one_integer(k, "tril", "k"), "tril"), node, 0))
 
@@ -155,6 +164,8 @@ def triu(x: array, k: int = 0, *, stream: StreamOrDevice = None) -> array:
         array([[1, 2],
                [0, 4]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "triu")
     node = array_node(x, "triu", "x")
     return wrap(SELECT(_triangle(node, one_integer(k, "triu", "k") - 1, "triu"), 0, node))
 
@@ -201,6 +212,8 @@ def diagonal(a: array, offset: int = 0, axis1: int = 0, axis2: int = 1, stream: 
         >>> mx.diagonal(mx.array([[1, 2], [3, 4]]))
         array([1, 4], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "diagonal")
     return wrap(_diagonal(a, offset, axis1, axis2, "diagonal"))
 
 
@@ -224,6 +237,8 @@ def diag(a: array, /, k: int = 0, *, stream: StreamOrDevice = None) -> array:
                [0, 0, 2],
                [0, 0, 0]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "diag")
     x = array_node(a, "diag")
     if x.ndim == 2:
         return wrap(_diagonal(a, k, 0, 1, "diag"))
@@ -266,5 +281,7 @@ def trace(
         >>> mx.trace(mx.array([[1, 2], [3, 4]]))
         array(5, dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "trace")
     line = _diagonal(a, offset, axis1, axis2, "trace")
     return sum_over(wrap(line if dtype is None else cast(line, dtype_argument(dtype, "trace"))), -1)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import node_of
 from mlx.ir.dtypes import Dtype
-from mlx.ops.arguments import StreamOrDevice, checked_shape, dtype_argument, one_integer
+from mlx.ops.arguments import StreamOrDevice, check_stream, checked_shape, dtype_argument, one_integer
 
 BACKENDS = ("any", "mpi", "nccl", "jaccl", "ring")
 
@@ -131,16 +131,22 @@ def all_sum(x: array, *, group: Group | None = None, stream: StreamOrDevice = No
         >>> mx.distributed.all_sum(mx.array([1, 2]))
         array([1, 2], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "all_sum")
     return _of_one(x, group, "all_sum")
 
 
 def all_max(x: array, *, group: Group | None = None, stream: StreamOrDevice = None) -> array:
     """The elementwise maximum of the arrays of all processes; arguments as of `all_sum`."""
+    if stream is not None:
+        check_stream(stream, "all_max")
     return _of_one(x, group, "all_max")
 
 
 def all_min(x: array, *, group: Group | None = None, stream: StreamOrDevice = None) -> array:
     """The elementwise minimum of the arrays of all processes; arguments as of `all_sum`."""
+    if stream is not None:
+        check_stream(stream, "all_min")
     return _of_one(x, group, "all_min")
 
 
@@ -150,6 +156,8 @@ def all_gather(x: array, *, group: Group | None = None, stream: StreamOrDevice =
     Returns:
         Array of shape (size * x.shape[0], *x.shape[1:]), the same in all processes.
     """
+    if stream is not None:
+        check_stream(stream, "all_gather")
     return _of_one(x, group, "all_gather")
 
 
@@ -159,6 +167,8 @@ def sum_scatter(x: array, *, group: Group | None = None, stream: StreamOrDevice 
     Returns:
         Array of shape (x.shape[0] // size, *x.shape[1:]).
     """
+    if stream is not None:
+        check_stream(stream, "sum_scatter")
     return _of_one(x, group, "sum_scatter")
 
 
@@ -173,6 +183,8 @@ def send(x: array, dst: int, *, group: Group | None = None, stream: StreamOrDevi
     Raises:
         ValueError: in a group of one, which has no other process.
     """
+    if stream is not None:
+        check_stream(stream, "send")
     node_of(x, "send", "x")
     _no_other("send", "dst", dst, group)
 
@@ -191,6 +203,8 @@ def recv(
     Raises:
         ValueError: in a group of one, which has no other process.
     """
+    if stream is not None:
+        check_stream(stream, "recv")
     checked_shape(shape, "recv")
     dtype_argument(dtype, "recv")
     _no_other("recv", "src", src, group)
@@ -202,5 +216,7 @@ def recv_like(x: array, src: int, *, group: Group | None = None, stream: StreamO
     Raises:
         ValueError: in a group of one, which has no other process.
     """
+    if stream is not None:
+        check_stream(stream, "recv_like")
     node_of(x, "recv_like", "x")
     _no_other("recv_like", "src", src, group)

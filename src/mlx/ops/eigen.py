@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlx.arrays.array import array, wrap
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice
+from mlx.ops.arguments import StreamOrDevice, check_stream
 from mlx.ops.matrices import inexact_matrices, square
 from mlx.primitives.eigen import EIG, EIGH, EIGVALSH
 from mlx.primitives.linalg import adjoint
@@ -51,6 +51,8 @@ def eigh(a: array, UPLO: str = "L", *, stream: StreamOrDevice = None) -> tuple[a
         >>> mx.allclose((v * w) @ v.T, mx.array([[2.0, 1.0], [1.0, 2.0]]), atol=1e-6).item()
         True
     """
+    if stream is not None:
+        check_stream(stream, "linalg.eigh")
     both = EIGH(_hermitian(a, UPLO, "eigh"))
     return wrap(PROJECT(both, 0)), wrap(PROJECT(both, 1))
 
@@ -80,6 +82,8 @@ def eigvalsh(a: array, UPLO: str = "L", *, stream: StreamOrDevice = None) -> arr
         >>> mx.allclose(w, mx.array([1.0, 3.0])).item()
         True
     """
+    if stream is not None:
+        check_stream(stream, "linalg.eigvalsh")
     return wrap(EIGVALSH(_hermitian(a, UPLO, "eigvalsh")))
 
 
@@ -109,6 +113,8 @@ def eig(a: array, *, stream: StreamOrDevice = None) -> tuple[array, array]:
         >>> mx.allclose(mx.abs(w.imag), mx.array([1.0, 1.0])).item()
         True
     """
+    if stream is not None:
+        check_stream(stream, "linalg.eig")
     both = EIG(square(inexact_matrices(a, "eig"), "eig"))
     return wrap(PROJECT(both, 0)), wrap(PROJECT(both, 1))
 
@@ -137,5 +143,7 @@ def eigvals(a: array, *, stream: StreamOrDevice = None) -> array:
         >>> mx.allclose(mx.abs(w.imag), mx.array([1.0, 1.0])).item()
         True
     """
+    if stream is not None:
+        check_stream(stream, "linalg.eigvals")
     # An algorithm for values alone could put them in another order than the vectors that their derivatives need.
     return wrap(PROJECT(EIG(square(inexact_matrices(a, "eigvals"), "eigvals")), 0))

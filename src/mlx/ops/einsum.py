@@ -11,7 +11,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import promote_types
 from mlx.ir.node import Node, Shape
 from mlx.ir.sizes import open_sizes, plain
-from mlx.ops.arguments import StreamOrDevice, array_node
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
 from mlx.ops.diagonals import diagonal
 from mlx.ops.products import product_dtype
 from mlx.ops.reductions import sum
@@ -62,6 +62,8 @@ def einsum(subscripts: str, *operands: array, stream: StreamOrDevice = None) -> 
         >>> mx.einsum("ii", a)
         array(5, dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "einsum")
     nodes = _nodes(operands, "einsum")
     read = _read.__wrapped__ if open_sizes else _read  # sizes of a shapeless trace are not for other programs
     expression = read(subscripts, tuple(node.shape for node in nodes), "einsum")

@@ -9,7 +9,7 @@ from mlx.arrays.operands import node_of, operand_pair
 from mlx.ir.dtypes import Dtype, bool_, finfo
 from mlx.ir.node import record
 from mlx.ir.primitive import broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
 from mlx.ops.recording import Scalar, refuse_complex
 from mlx.primitives.arithmetic import EQUAL
 from mlx.primitives.classification import ISNAN
@@ -45,6 +45,8 @@ def where(
         >>> mx.where(x > 0, mx.sqrt(x), -1)
         array([-1, 2], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "where")
     test = condition._node if type(condition) is array else node_of(condition, "where", "condition")
     if test.dtype is not bool_:
         test = cast(test, bool_)
@@ -78,6 +80,8 @@ def astype(a: array, /, dtype: Dtype, *, stream: StreamOrDevice = None) -> array
         >>> mx.astype(mx.array([1.7, -1.7]), mx.int32)
         array([1, -1], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "astype")
     if type(dtype) is not Dtype:
         raise TypeError(f"[astype] dtype must be an mlx Dtype such as mx.float32, got {dtype!r}.")
     return wrap(cast(a._node if type(a) is array else node_of(a, "astype"), dtype))
@@ -97,6 +101,8 @@ def stop_gradient(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.grad(lambda x: x * mx.stop_gradient(x))(mx.array(3.0))
         array(3, dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "stop_gradient")
     return wrap(STOP_GRADIENT(a._node if type(a) is array else array_node(a, "stop_gradient")))
 
 
@@ -114,6 +120,8 @@ def real(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.real(mx.array([1 + 2j, 3 - 4j]))
         array([1, 3], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "real")
     x = node_of(a, "real")
     return wrap(REAL(x) if x.dtype.is_complex else x)
 
@@ -132,6 +140,8 @@ def imag(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.imag(mx.array([1 + 2j, 3 - 4j]))
         array([2, -4], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "imag")
     x = node_of(a, "imag")
     if x.dtype.is_complex:
         return wrap(IMAG(x))
@@ -152,11 +162,15 @@ def conjugate(a: array, *, stream: StreamOrDevice = None) -> array:
         >>> mx.conjugate(mx.array([1 + 2j]))
         array([1-2j], dtype=complex64)
     """
+    if stream is not None:
+        check_stream(stream, "conjugate")
     return _conjugated(a, "conjugate")
 
 
 def conj(a: array, *, stream: StreamOrDevice = None) -> array:
     """Same as `mx.conjugate`."""
+    if stream is not None:
+        check_stream(stream, "conj")
     return _conjugated(a, "conj")
 
 
@@ -193,6 +207,8 @@ def nan_to_num(
         >>> mx.nan_to_num(mx.array([float("nan"), float("inf"), 1.0]), posinf=9.0)
         array([0, 9, 1], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "nan_to_num")
     x = node_of(a, "nan_to_num")
     if not x.dtype.is_inexact:
         return wrap(x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlx.arrays.array import array
-from mlx.ops.arguments import StreamOrDevice
+from mlx.ops.arguments import StreamOrDevice, check_stream
 from mlx.ops.recording import Scalar, record_floating, record_floating_binary, record_real
 from mlx.primitives.error_function import ERF, ERFINV
 from mlx.primitives.exponential import EXP, EXPM1, LOG, LOG1P, LOG2, LOG10, LOGADDEXP, SIGMOID
@@ -25,6 +25,8 @@ def exp(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.exp(mx.array([0.0, 1.0]))
         array([1, 2.71828], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "exp")
     return record_floating(EXP, a)
 
 
@@ -45,6 +47,8 @@ def expm1(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.expm1(mx.array([0.0, 1e-7]))
         array([0, 1e-07], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "expm1")
     return record_real(EXPM1, a)
 
 
@@ -62,6 +66,8 @@ def log(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.log(mx.array([1.0, 2.71828]))
         array([0, 0.999999], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "log")
     return record_floating(LOG, a)
 
 
@@ -79,6 +85,8 @@ def log2(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.log2(mx.array([1.0, 8.0]))
         array([0, 3], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "log2")
     return record_floating(LOG2, a)
 
 
@@ -96,6 +104,8 @@ def log10(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.log10(mx.array([1.0, 100.0]))
         array([0, 2], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "log10")
     return record_floating(LOG10, a)
 
 
@@ -113,6 +123,8 @@ def log1p(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.log1p(mx.array([0.0, 1e-7]))
         array([0, 1e-07], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "log1p")
     return record_floating(LOG1P, a)
 
 
@@ -134,6 +146,8 @@ def logaddexp(a: Scalar | array, b: Scalar | array, /, *, stream: StreamOrDevice
         >>> mx.logaddexp(mx.array([0.0, 1000.0]), mx.array([0.0, 1000.0]))
         array([0.693147, 1000.69], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "logaddexp")
     return record_floating_binary(LOGADDEXP, a, b)
 
 
@@ -154,6 +168,8 @@ def sigmoid(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.sigmoid(mx.array([0.0, 2.0]))
         array([0.5, 0.880797], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "sigmoid")
     return record_real(SIGMOID, a)
 
 
@@ -174,6 +190,8 @@ def erf(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.erf(mx.array([0.0, 1.0]))
         array([0, 0.842701], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "erf")
     return record_real(ERF, a)
 
 
@@ -194,4 +212,6 @@ def erfinv(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.erfinv(mx.array([0.0, 0.842701]))
         array([0, 1], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "erfinv")
     return record_real(ERFINV, a)

@@ -10,7 +10,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, float32, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
 from mlx.ops.reductions import mean
 from mlx.primitives.arithmetic import RSQRT, SQUARE
 from mlx.primitives.gathered_matmul import index_within
@@ -39,6 +39,8 @@ def cross_entropy(logits: array, targets: array, *, stream: StreamOrDevice = Non
         >>> mx.fast.cross_entropy(mx.array([[0.0, 0.0], [50.0, 0.0]]), mx.array([1, 1]))
         array([0.693147, 50], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "cross_entropy")
     node, classes = array_node(logits, "cross_entropy", "logits"), array_node(targets, "cross_entropy", "targets")
     if node.ndim < 1:
         raise ValueError("[cross_entropy] logits must have at least 1 dimension but got input with 0 dimensions.")
@@ -83,6 +85,8 @@ def layer_norm(
         >>> mx.fast.layer_norm(mx.array([[1.0, 3.0]]), mx.array([2.0, 2.0]), None, eps=0.0)
         array([[-2, 2]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "layer_norm")
     node, scale, shift, dtype = _normalised_arguments("layer_norm", x, weight, bias)
     centred = node - _mean(node)
     out = centred * RSQRT(_mean(SQUARE(centred)) + _number(eps, node))
@@ -111,6 +115,8 @@ def rms_norm(x: array, weight: array | None, eps: float, *, stream: StreamOrDevi
         >>> mx.fast.rms_norm(mx.array([3.0, -3.0]), mx.array([1.0, 2.0]), eps=0.0)
         array([1, -2], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "rms_norm")
     node, scale, _, dtype = _normalised_arguments("rms_norm", x, weight, None)
     out = node * RSQRT(_mean(SQUARE(node)) + _number(eps, node))
     return wrap(cast(out if scale is None else out * scale, dtype))

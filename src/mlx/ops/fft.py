@@ -18,6 +18,7 @@ from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
     axes_in_order,
+    check_stream,
     checked_extent,
     integers,
     one_integer,
@@ -155,6 +156,8 @@ def fft(a: array, n: int | None = None, axis: int = -1, norm: str = "backward", 
         >>> mx.fft.fft(mx.array([1.0, 2.0, 3.0, 4.0]))
         array([10+0j, -2+2j, -2+0j, -2-2j], dtype=complex64)
     """
+    if stream is not None:
+        check_stream(stream, "fft")
     return _of_complex(a, *_of_one_axis(n, axis, "fft"), norm, False, "fft")
 
 
@@ -181,6 +184,8 @@ def ifft(
         >>> mx.fft.ifft(mx.array([4.0, 0.0, 0.0, 0.0]))
         array([1+0j, 1+0j, 1+0j, 1+0j], dtype=complex64)
     """
+    if stream is not None:
+        check_stream(stream, "ifft")
     return _of_complex(a, *_of_one_axis(n, axis, "ifft"), norm, True, "ifft")
 
 
@@ -209,6 +214,8 @@ def rfft(
         >>> mx.fft.rfft(mx.array([1.0, 2.0, 3.0, 4.0]))
         array([10+0j, -2+2j, -2+0j], dtype=complex64)
     """
+    if stream is not None:
+        check_stream(stream, "rfft")
     return _of_real(a, *_of_one_axis(n, axis, "rfft"), norm, "rfft")
 
 
@@ -237,6 +244,8 @@ def irfft(
         >>> mx.fft.irfft(mx.array([10 + 0j, -2 + 2j, -2 + 0j]))
         array([1, 2, 3, 4], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "irfft")
     return _to_real(a, *_of_one_axis(n, axis, "irfft"), norm, "irfft")
 
 
@@ -271,6 +280,8 @@ def fft2(
         array([[10+0j, -2+0j],
                [-4+0j, 0+0j]], dtype=complex64)
     """
+    if stream is not None:
+        check_stream(stream, "fft2")
     return _of_complex(a, s, axes, norm, False, "fft2")
 
 
@@ -302,6 +313,8 @@ def ifft2(
         array([[1+0j, 1+0j],
                [1+0j, 1+0j]], dtype=complex64)
     """
+    if stream is not None:
+        check_stream(stream, "ifft2")
     return _of_complex(a, s, axes, norm, True, "ifft2")
 
 
@@ -333,6 +346,8 @@ def rfft2(
         array([[8+0j, 0+0j, 0+0j],
                [0+0j, 0+0j, 0+0j]], dtype=complex64)
     """
+    if stream is not None:
+        check_stream(stream, "rfft2")
     return _of_real(a, s, axes, norm, "rfft2")
 
 
@@ -365,6 +380,8 @@ def irfft2(
         >>> bool(mx.allclose(mx.fft.irfft2(mx.fft.rfft2(x), s=(2, 3)), x))
         True
     """
+    if stream is not None:
+        check_stream(stream, "irfft2")
     return _to_real(a, s, axes, norm, "irfft2")
 
 
@@ -401,6 +418,8 @@ def fftn(
         array([[1+0j, 0+0j],
                [0+0j, 0+0j]], dtype=complex64)
     """
+    if stream is not None:
+        check_stream(stream, "fftn")
     return _of_complex(a, s, axes, norm, False, "fftn")
 
 
@@ -434,6 +453,8 @@ def ifftn(
         array([[1+0j, 1+0j],
                [1+0j, 1+0j]], dtype=complex64)
     """
+    if stream is not None:
+        check_stream(stream, "ifftn")
     return _of_complex(a, s, axes, norm, True, "ifftn")
 
 
@@ -467,6 +488,8 @@ def rfftn(
         >>> mx.fft.rfftn(mx.ones((2, 4))).shape
         (2, 3)
     """
+    if stream is not None:
+        check_stream(stream, "rfftn")
     return _of_real(a, s, axes, norm, "rfftn")
 
 
@@ -502,4 +525,6 @@ def irfftn(
         array([[1, 2],
                [3, 4]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "irfftn")
     return _to_real(a, s, axes, norm, "irfftn")

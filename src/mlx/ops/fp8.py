@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, bfloat16, uint8
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, dtype_argument
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, dtype_argument
 from mlx.primitives.classification import ISNAN
 from mlx.primitives.elementwise import SELECT
 from mlx.primitives.quantization import DECODE, E4M3, ENCODE
@@ -34,6 +34,8 @@ def to_fp8(x: array, *, stream: StreamOrDevice = None) -> array:
         >>> mx.to_fp8(mx.array([1.0, -1.0, 1000.0]))
         array([56, 184, 126], dtype=uint8)
     """
+    if stream is not None:
+        check_stream(stream, "to_fp8")
     numbers = array_node(x, "to_fp8", "x")
     if not numbers.dtype.is_floating:
         raise ValueError(
@@ -62,6 +64,8 @@ def from_fp8(x: array, dtype: Dtype = bfloat16, *, stream: StreamOrDevice = None
         >>> mx.from_fp8(mx.array([56, 184, 126], mx.uint8), mx.float32)
         array([1, -1, 448], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "from_fp8")
     codes = array_node(x, "from_fp8", "x")
     wanted = dtype_argument(dtype, "from_fp8")
     if codes.dtype is not uint8:

@@ -12,6 +12,7 @@ from mlx.ir.primitive import scalar_node
 from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
+    check_stream,
     checked_axis,
     checked_extent,
     one_integer,
@@ -62,6 +63,8 @@ def fftfreq(n: int, d: float = 1.0, stream: StreamOrDevice = None) -> array:
         >>> mx.fft.fftfreq(4, d=0.5)
         array([0, 0.5, -1, -0.5], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "fftfreq")
     n = _sample_count(n, "fftfreq")
     negative = n // 2
     return _frequencies(ROLL(_counted(0 - negative, n), ((n - negative) % n,), (0,)), n, d, "fftfreq")
@@ -85,6 +88,8 @@ def rfftfreq(n: int, d: float = 1.0, stream: StreamOrDevice = None) -> array:
         >>> mx.fft.rfftfreq(4, d=0.5)
         array([0, 0.5, 1], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "rfftfreq")
     n = _sample_count(n, "rfftfreq")
     return _frequencies(_counted(0, n // 2 + 1), n, d, "rfftfreq")
 
@@ -116,6 +121,8 @@ def fftshift(a: array, axes: int | Sequence[int] | None = None, stream: StreamOr
         >>> mx.fft.fftshift(mx.fft.fftfreq(5, d=0.2))
         array([-2, -1, 0, 1, 2], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "fftshift")
     return _shifted(a, axes, lambda n: n // 2, "fftshift")
 
 
@@ -137,4 +144,6 @@ def ifftshift(a: array, axes: int | Sequence[int] | None = None, stream: StreamO
         >>> mx.fft.ifftshift(mx.array([-2, -1, 0, 1, 2]))
         array([0, 1, 2, -2, -1], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "ifftshift")
     return _shifted(a, axes, lambda n: (n - n // 2) % n if n else 0, "ifftshift")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import bool_, float32, promote_types
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice, array_node
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
 from mlx.primitives.elementwise import SELECT
 from mlx.primitives.gated_delta import gated_delta
 from mlx.primitives.shape import broadcast, reshape
@@ -61,6 +61,8 @@ def gated_delta_update(
         >>> state.reshape(2)
         array([9, 7], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "gated_delta_update")
     given = (("q", q), ("k", k), ("v", v), ("gamma", gamma), ("beta", beta))
     nodes = {name: array_node(x, _NAME, name) for name, x in given}
     _check_shapes(nodes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlx.arrays.array import array, wrap
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape
-from mlx.ops.arguments import StreamOrDevice, array_node
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
 from mlx.ops.products import product_dtype
 from mlx.primitives.gathered_matmul import GATHERED_MATMUL, index_within, swapped
 from mlx.primitives.indexing import GATHER, counting
@@ -51,6 +51,8 @@ def gather_mm(
         array([[[6, 2]],
                [[1, 3]]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "gather_mm")
     x, y = array_node(a, "gather_mm", "a"), array_node(b, "gather_mm", "b")
     dtype = product_dtype((x.dtype, y.dtype), "gather_mm")
     if dtype.is_complex:

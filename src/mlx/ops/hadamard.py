@@ -9,7 +9,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import float32
 from mlx.ir.primitive import scalar_node
 from mlx.ir.sizes import fixed
-from mlx.ops.arguments import StreamOrDevice, array_node
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
 from mlx.primitives.arithmetic import MULTIPLY
 from mlx.primitives.hadamard import HADAMARD
 from mlx.primitives.shape import reshape
@@ -41,6 +41,8 @@ def hadamard_transform(a: array, scale: float | None = None, stream: StreamOrDev
         >>> mx.hadamard_transform(mx.array([1.0, 2.0, 3.0, 4.0]), scale=1.0)
         array([10, -2, -4, 0], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "hadamard_transform")
     x = array_node(a, "hadamard_transform")
     if x.size == 0:
         raise ValueError(f"[hadamard_transform] Does not support empty arrays, got shape {x.shape}.")

@@ -7,7 +7,7 @@ from mlx.arrays.selection import IndexOutOfRange
 from mlx.ir.dtypes import int32
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape
-from mlx.ops.arguments import StreamOrDevice, array_node, checked_axis
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, checked_axis
 from mlx.primitives.indexing import GATHER, SCATTER, along_axis
 from mlx.primitives.indexing import take_along_axis as along
 from mlx.primitives.shape import broadcast, reshape
@@ -40,6 +40,8 @@ def take(a: array, /, indices: int | array, axis: int | None = None, *, stream: 
         array([[3, 1],
                [6, 4]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "take")
     x = array_node(a, "take")
     if not isinstance(indices, int):
         array_node(indices, "take", "indices")
@@ -81,6 +83,8 @@ def take_along_axis(a: array, /, indices: array, axis: int | None = -1, *, strea
         array([[3],
                [4]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "take_along_axis")
     x, index, axis = _lines(a, indices, axis, "take_along_axis")
     return wrap(along(x, index, axis))
 
@@ -116,6 +120,8 @@ def put_along_axis(
         array([[0, 0, 7],
                [7, 0, 0]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "put_along_axis")
     written = array_node(values, "put_along_axis", "values")
     x, index, axis = _lines(a, indices, axis, "put_along_axis")
     update = cast(written, x.dtype)

@@ -16,6 +16,7 @@ from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
     array_nodes,
+    check_stream,
     checked_axis,
     checked_extent,
     integer_or_none,
@@ -69,6 +70,8 @@ def concatenate(arrays: Sequence[array], axis: int | None = 0, *, stream: Stream
         >>> mx.concatenate([mx.array([1, 2]), mx.array([3])])
         array([1, 2, 3], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "concatenate")
     nodes = array_nodes(arrays, "concatenate")
     if not nodes:
         raise ValueError("[concatenate] No arrays provided for concatenation.")
@@ -108,6 +111,8 @@ def concat(arrays: Sequence[array], axis: int | None = 0, *, stream: StreamOrDev
         >>> mx.concat([mx.array([1, 2]), mx.array([3])])
         array([1, 2, 3], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "concat")
     return concatenate(arrays, axis)
 
 
@@ -131,6 +136,8 @@ def stack(arrays: Sequence[array], axis: int | None = 0, *, stream: StreamOrDevi
         array([[1, 3],
                [2, 4]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "stack")
     nodes = array_nodes(arrays, "stack")
     if not nodes:
         raise ValueError("[stack] No arrays provided for stacking.")
@@ -168,6 +175,8 @@ def split(
         >>> mx.split(mx.array([1, 2, 3]), [1])
         [array([1], dtype=int32), array([2, 3], dtype=int32)]
     """
+    if stream is not None:
+        check_stream(stream, "split")
     x = array_node(a, "split")
     axis = checked_axis(axis, x.ndim, "split")
     extent = x.shape[axis]
@@ -205,6 +214,8 @@ def unstack(x: array, /, *, axis: int = 0, stream: StreamOrDevice = None) -> tup
         >>> mx.unstack(mx.array([[1, 2], [3, 4]]))
         (array([1, 2], dtype=int32), array([3, 4], dtype=int32))
     """
+    if stream is not None:
+        check_stream(stream, "unstack")
     node = array_node(x, "unstack", "x")
     axis = checked_axis(axis, node.ndim, "unstack")
     rest = node.shape[:axis] + node.shape[axis + 1 :]
@@ -231,6 +242,8 @@ def repeat(array: array, repeats: int, axis: int | None = None, *, stream: Strea
         >>> mx.repeat(mx.array([1, 2]), 2)
         array([1, 1, 2, 2], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "repeat")
     x = array_node(array, "repeat", "array")
     repeats = one_integer(repeats, "repeat", "repeats")
     if axis is None:
@@ -266,6 +279,8 @@ def tile(a: array, reps: int | Sequence[int], /, *, stream: StreamOrDevice = Non
         array([[1, 2, 1, 2],
                [1, 2, 1, 2]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "tile")
     x = array_node(a, "tile")
     counts = one_or_more_integers(reps, "tile", "reps")
     if any(count < 0 for count in counts):
@@ -308,6 +323,8 @@ def roll(
         >>> mx.roll(mx.array([1, 2, 3]), 1)
         array([3, 1, 2], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "roll")
     x = array_node(a, "roll")
     shifts = one_or_more_integers(shift, "roll", "shift")
     if axis is None:
@@ -350,6 +367,8 @@ def flip(a: array, /, axis: int | Sequence[int] | None = None, *, stream: Stream
         >>> mx.flip(mx.array([1, 2, 3]))
         array([3, 2, 1], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "flip")
     x = array_node(a, "flip")
     if axis is None:
         axes = tuple(range(x.ndim))

@@ -6,7 +6,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import float32, float64, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape
-from mlx.ops.arguments import StreamOrDevice, array_node
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
 from mlx.ops.matrices import matrices, real_matrices, square
 from mlx.primitives.linalg import (
     INVERSE,
@@ -42,6 +42,8 @@ def inv(a: array, *, stream: StreamOrDevice = None) -> array:
         array([[0.5, 0],
                [0, 0.25]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.inv")
     return wrap(INVERSE(square(real_matrices(a, "inv"), "inv")))
 
 
@@ -68,6 +70,8 @@ def pinv(a: array, *, stream: StreamOrDevice = None) -> array:
         array([[0.5, 0, 0],
                [0, 0, 0.25]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.pinv")
     return wrap(PSEUDO_INVERSE(real_matrices(a, "pinv")))
 
 
@@ -90,6 +94,8 @@ def tri_inv(a: array, upper: bool = False, *, stream: StreamOrDevice = None) -> 
         array([[0.5, 0],
                [-0.5, 1]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.tri_inv")
     return wrap(triangular_inverse(square(real_matrices(a, "tri_inv"), "tri_inv"), bool(upper)))
 
 
@@ -113,6 +119,8 @@ def cholesky_inv(a: array, upper: bool = False, *, stream: StreamOrDevice = None
         array([[0.25, 0],
                [0, 4]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.cholesky_inv")
     x = square(real_matrices(a, "cholesky_inv"), "cholesky_inv")
     return wrap(cholesky_inverse(matrix_transpose(x) if upper else x))
 
@@ -166,6 +174,8 @@ def solve(a: array, b: array, *, stream: StreamOrDevice = None) -> array:
         >>> mx.linalg.solve(mx.array([[2.0, 0.0], [0.0, 4.0]]), mx.array([1.0, 1.0]))
         array([0.5, 0.25], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.solve")
     return _solution(SOLVE(*_system(a, b, "solve")), b)
 
 
@@ -189,4 +199,6 @@ def solve_triangular(a: array, b: array, *, upper: bool = False, stream: StreamO
         >>> mx.linalg.solve_triangular(mx.array([[2.0, 0.0], [1.0, 1.0]]), mx.array([1.0, 1.0]))
         array([0.5, 0.5], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "linalg.solve_triangular")
     return _solution(SOLVE_TRIANGULAR(*_system(a, b, "solve_triangular"), bool(upper)), b)

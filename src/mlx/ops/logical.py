@@ -9,7 +9,7 @@ from mlx.arrays.operands import node_of, operand_pair
 from mlx.ir.dtypes import bool_, uint8
 from mlx.ir.node import Node, record
 from mlx.ir.primitive import Primitive, broadcast_shape
-from mlx.ops.arguments import StreamOrDevice
+from mlx.ops.arguments import StreamOrDevice, check_stream
 from mlx.ops.recording import Scalar
 from mlx.primitives import bitwise
 from mlx.primitives.arithmetic import NOT_EQUAL
@@ -57,6 +57,8 @@ def logical_and(a: Scalar | array, b: Scalar | array, /, *, stream: StreamOrDevi
         >>> mx.logical_and(mx.array([True, True]), mx.array([True, False]))
         array([True, False], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "logical_and")
     return _logical(bitwise.LOGICAL_AND, "logical_and", a, b)
 
 
@@ -75,6 +77,8 @@ def logical_or(a: Scalar | array, b: Scalar | array, /, *, stream: StreamOrDevic
         >>> mx.logical_or(mx.array([False, True]), mx.array([False, False]))
         array([False, True], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "logical_or")
     return _logical(bitwise.LOGICAL_OR, "logical_or", a, b)
 
 
@@ -93,6 +97,8 @@ def logical_xor(a: Scalar | array, b: Scalar | array, /, *, stream: StreamOrDevi
         >>> mx.logical_xor(mx.array([True, True]), mx.array([True, False]))
         array([False, True], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "logical_xor")
     return _logical(NOT_EQUAL, "logical_xor", a, b)
 
 
@@ -110,6 +116,8 @@ def logical_not(a: Scalar | array, /, *, stream: StreamOrDevice = None) -> array
         >>> mx.logical_not(mx.array([0, 1, 2]))
         array([True, False, False], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "logical_not")
     x = _truth(a, "logical_not", "a")
     return wrap(record(bitwise.LOGICAL_NOT, (x,), (), x.shape, bool_))
 
@@ -151,6 +159,8 @@ def bitwise_and(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = N
         >>> mx.bitwise_and(mx.array([6, 5]), 3)
         array([2, 1], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "bitwise_and")
     return _bits(bitwise.BITWISE_AND, a, b)
 
 
@@ -172,6 +182,8 @@ def bitwise_or(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = No
         >>> mx.bitwise_or(mx.array([6, 5]), 3)
         array([7, 7], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "bitwise_or")
     return _bits(bitwise.BITWISE_OR, a, b)
 
 
@@ -193,6 +205,8 @@ def bitwise_xor(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = N
         >>> mx.bitwise_xor(mx.array([6, 5]), 3)
         array([5, 6], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "bitwise_xor")
     return _bits(bitwise.BITWISE_XOR, a, b)
 
 
@@ -213,6 +227,8 @@ def bitwise_invert(a: Scalar | array, stream: StreamOrDevice = None) -> array:
         >>> mx.bitwise_invert(mx.array([0, 5]))
         array([-1, -6], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "bitwise_invert")
     x = node_of(a, "bitwise_invert")
     if x.dtype.is_inexact:
         raise ValueError(f"[bitwise_invert] Bitwise inverse only allowed on integer types, got {x.dtype.name}.")
@@ -237,6 +253,8 @@ def left_shift(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = No
         >>> mx.left_shift(mx.array([1, 3]), 4)
         array([16, 48], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "left_shift")
     return _bits(bitwise.LEFT_SHIFT, a, b)
 
 
@@ -258,4 +276,6 @@ def right_shift(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = N
         >>> mx.right_shift(mx.array([48, -48]), 4)
         array([3, -3], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "right_shift")
     return _bits(bitwise.RIGHT_SHIFT, a, b)

@@ -6,7 +6,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, bool_, int32, int64, promote_types, uint64
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, one_integer
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, one_integer
 from mlx.ops.products import matmul
 from mlx.primitives.arithmetic import LESS, MAXIMUM, MINIMUM, MULTIPLY
 from mlx.primitives.elementwise import SELECT
@@ -73,6 +73,8 @@ def block_masked_mm(
         >>> out[0], out[63]
         (array([2], dtype=float32), array([0], dtype=float32))
     """
+    if stream is not None:
+        check_stream(stream, "block_masked_mm")
     block_size = one_integer(block_size, "block_masked_mm", "block_size")
     if mask_out is None and mask_lhs is None and mask_rhs is None:
         return matmul(a, b)
@@ -168,6 +170,8 @@ def segmented_mm(a: array, b: array, /, segments: array, *, stream: StreamOrDevi
         >>> mx.segmented_mm(a, b, mx.array([[0, 2], [2, 5], [4, 4]])).reshape(3)
         array([3, 12, 0], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "segmented_mm")
     x, y = array_node(a, "segmented_mm", "a"), array_node(b, "segmented_mm", "b")
     bounds = array_node(segments, "segmented_mm", "segments")
     if x.ndim != 2 or y.ndim != 2:

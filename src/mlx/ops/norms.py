@@ -9,7 +9,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import bool_, float32
 from mlx.ir.node import Node
 from mlx.ir.primitive import Primitive, scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, checked_axes, checked_axis
+from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, check_stream, checked_axes, checked_axis
 from mlx.primitives.arithmetic import ABS, ADD, EQUAL, POWER, SQUARE, integer_power
 from mlx.primitives.complex import IMAG, REAL
 from mlx.primitives.elementwise import SELECT
@@ -60,6 +60,8 @@ def norm(
         >>> mx.linalg.norm(mx.array([[1.0, -2.0], [3.0, 4.0]]), ord=1)
         array(6, dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "norm")
     given = a._node if type(a) is array else array_node(a, "linalg::norm")
     x = cast(given, float32) if given.dtype.is_half else at_least_float(given)
     axes = _axes_in_order(axis, x.ndim)

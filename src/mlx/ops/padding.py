@@ -12,6 +12,7 @@ from mlx.ir.primitive import scalar_node
 from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
+    check_stream,
     checked_extent,
     integer_or_none,
     one_or_more_integers,
@@ -60,6 +61,8 @@ def pad(
         >>> mx.pad(mx.array([1, 2, 3]), (2, 0), mode="reflect")
         array([3, 2, 1, 2, 3], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "pad")
     x = array_node(a, "pad")
     widths = _checked_widths(pad_width, x)
     if word(mode, "pad", "mode") == "constant":

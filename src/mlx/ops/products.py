@@ -10,7 +10,7 @@ from mlx.ir.dtypes import Dtype, float32, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape, scalar_node
 from mlx.ir.sizes import broadcast_extent, open_sizes
-from mlx.ops.arguments import StreamOrDevice, array_node, checked_axis, integers
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, checked_axis, integers
 from mlx.ops.reductions import sum
 from mlx.primitives import matmul as primitives
 from mlx.primitives.arithmetic import MULTIPLY
@@ -85,6 +85,8 @@ def matmul(a: array, b: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.matmul(mx.array([[1.0, 2.0], [3.0, 4.0]]), mx.array([1.0, -1.0]))
         array([-1, -1], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "matmul")
     x, y = _operands(a, b, "matmul")
     _check_matrices(x, y, "matmul")
     return wrap(primitives.matmul(x, y))
@@ -121,6 +123,8 @@ def addmm(
         array([[3.5, 5.5],
                [3.5, 5.5]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "addmm")
     z, x, y = array_node(c, "addmm", "c"), array_node(a, "addmm", "a"), array_node(b, "addmm", "b")
     dtype = x.dtype
     if not (dtype is y.dtype is z.dtype and dtype.is_inexact):
@@ -165,6 +169,8 @@ def tensordot(
         >>> mx.tensordot(mx.ones((2, 3, 4)), mx.ones((4, 3, 5)), axes=[[1, 2], [1, 0]]).shape
         (2, 5)
     """
+    if stream is not None:
+        check_stream(stream, "tensordot")
     x, y = array_node(a, "tensordot", "a"), array_node(b, "tensordot", "b")
     a_axes, b_axes = _contracted_axes(axes, x.ndim, y.ndim)
     if [x.shape[axis] for axis in a_axes] != [y.shape[axis] for axis in b_axes]:
@@ -230,6 +236,8 @@ def inner(a: array, b: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.inner(mx.array([1.0, 2.0]), mx.array([[3.0, 4.0], [5.0, 6.0]]))
         array([11, 17], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "inner")
     x, y = array_node(a, "inner", "a"), array_node(b, "inner", "b")
     if not x.shape or not y.shape:
         return a * b
@@ -254,6 +262,8 @@ def outer(a: array, b: array, /, *, stream: StreamOrDevice = None) -> array:
         array([[3, 4, 5],
                [6, 8, 10]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "outer")
     x, y = array_node(a, "outer", "a"), array_node(b, "outer", "b")
     return wrap(reshape(x, (x.size, 1))) * wrap(reshape(y, (1, y.size)))
 
@@ -278,6 +288,8 @@ def vecdot(a: array, b: array, /, *, axis: int = -1, stream: StreamOrDevice = No
         >>> mx.vecdot(mx.array([[1, 2], [3, 4]]), mx.array([[5, 6], [7, 8]]))
         array([17, 53], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "vecdot")
     x, y = array_node(a, "vecdot", "a"), array_node(b, "vecdot", "b")
     if not x.shape or not y.shape:
         raise ValueError(f"[vecdot] inputs must be at least 1D, got shapes {x.shape} and {y.shape}.")

@@ -11,7 +11,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, bfloat16, float32, promote_types, uint8, uint32
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, dtype_argument, one_integer
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, dtype_argument, one_integer
 from mlx.primitives.exact_product import EXACT_PRODUCT
 from mlx.primitives.group_quantization import QUANTIZE_TO_FLOATS, QUANTIZE_TO_INTEGERS
 from mlx.primitives.quantization import DECODE, E2M1, E4M3, E8M0, LARGEST, UNPACK, WORD
@@ -145,6 +145,8 @@ def quantize(
         >>> mx.dequantize(packed, scales, biases, group_size=32)[0, 12:20]
         array([12, 13, 14, ..., 0, 0, 0], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "quantize")
     node = array_node(w, "quantize", "w")
     if not is_real_floating(node.dtype):
         raise ValueError(f"[quantize] Only real floating types can be quantized but w has type {node.dtype.name}.")
@@ -280,6 +282,8 @@ def dequantize(
         >>> mx.dequantize(*mx.quantize(w, mode="mxfp4"), mode="mxfp4")[0, :4]
         array([1, -2, 0.5, 3], dtype=bfloat16)
     """
+    if stream is not None:
+        check_stream(stream, "dequantize")
     parts = quantized_parts("dequantize", w, scales, biases, group_size, bits, mode, global_scale)
     own = parts.dtype or (bfloat16 if parts.global_scale is None else float32)
     wanted = own if dtype is None else dtype_argument(dtype, "dequantize")

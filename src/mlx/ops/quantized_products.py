@@ -6,7 +6,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, float32, float64, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape
-from mlx.ops.arguments import StreamOrDevice, array_node
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
 from mlx.ops.gathered_products import gathered_product
 from mlx.ops.quantization import (
     Quantized,
@@ -84,6 +84,8 @@ def quantized_matmul(
         >>> mx.quantized_matmul(mx.ones((1, 32)), *mx.quantize(w, group_size=32), group_size=32)
         array([[32, -64]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "quantized_matmul")
     node = array_node(x, "quantized_matmul", "x")
     parts = quantized_parts("quantized_matmul", w, scales, biases, group_size, bits, mode)
     dtype = _product_dtype("quantized_matmul", node, parts)
@@ -161,6 +163,8 @@ def gather_qmm(
         array([[[-64]],
                [[32]]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "gather_qmm")
     node = array_node(x, "gather_qmm", "x")
     parts = quantized_parts("gather_qmm", w, scales, biases, group_size, bits, mode, global_scale)
     dtype = _product_dtype("gather_qmm", node, parts)
@@ -214,6 +218,8 @@ def qqmm(
         >>> mx.qqmm(mx.full((1, 32), 0.5), mx.full((2, 32), 3.0), mode="mxfp8")
         array([[48, 48]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "qqmm")
     node, matrix = _both_dequantized("qqmm", x, w, scales, group_size, bits, mode, global_scale_x, global_scale_w)
     broadcast_shape(node.shape[:-2], matrix.shape[:-2])
     return wrap(matmul(node, _last_two_swapped(matrix)))
@@ -257,6 +263,8 @@ def gather_qqmm(
         array([[[-64]],
                [[32]]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "gather_qqmm")
     node, matrices = _both_dequantized(
         "gather_qqmm", x, w, scales, group_size, bits, mode, global_scale_x, global_scale_w
     )

@@ -15,7 +15,7 @@ from mlx.arrays.operands import is_number, node_of
 from mlx.ir.dtypes import Dtype, bool_, complex64, float32, float64, int32, uint32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import SCALAR, broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice
+from mlx.ops.arguments import StreamOrDevice, check_stream
 from mlx.ops.indexing import take
 from mlx.ops.random_state import checked_draw_shape, draw_key
 from mlx.primitives.arithmetic import ABS, LESS, MAXIMUM, MINIMUM, NOT_EQUAL, SIGN
@@ -131,6 +131,8 @@ def uniform(
         >>> mx.random.uniform(shape=(2,), key=mx.random.key(0))
         array([0.216295, 0.804124], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "uniform")
     dtype = _single_or_half(dtype, "uniform")
     first, last = _parameter(low, dtype, "uniform", "low"), _parameter(high, dtype, "uniform", "high")
     return wrap(_uniform_between(first, last, checked_draw_shape(shape, "uniform"), key, "uniform"))
@@ -166,6 +168,8 @@ def normal(
         >>> mx.random.normal((2,), key=mx.random.key(0))
         array([-0.784766, 0.856445], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "normal")
     if dtype is None:
         dtype = float32
     elif not isinstance(dtype, Dtype):
@@ -226,6 +230,8 @@ def truncated_normal(
         >>> mx.random.truncated_normal(-1, 1, (2,), key=mx.random.key(0))
         array([-0.506315, 0.546452], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "truncated_normal")
     dtype = _single_or_half(dtype, "truncated_normal")
     low, high = (
         _parameter(lower, dtype, "truncated_normal", "lower"),
@@ -262,6 +268,8 @@ def gumbel(
         >>> mx.random.gumbel((2,), key=mx.random.key(0))
         array([-0.425993, 1.52325], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "gumbel")
     return wrap(_gumbel(checked_draw_shape(shape, "gumbel"), _single_or_half(dtype, "gumbel"), key))
 
 
@@ -298,6 +306,8 @@ def laplace(
         >>> mx.random.laplace((2,), key=mx.random.key(0))
         array([0.837963, -0.937127], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "laplace")
     dtype = _floating(dtype, "laplace")
     center, width = _number(loc, "laplace", "loc"), _number(scale, "laplace", "scale")
     unit = RANDOM_UNIFORM(draw_key(key), checked_draw_shape(shape, "laplace"), float32) * 2 + float(LOWEST)
@@ -340,6 +350,8 @@ def bernoulli(
         >>> mx.random.bernoulli(0.5, (4,), key=mx.random.key(0))
         array([False, True, False, True], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "bernoulli")
     chance = node_of(p, "bernoulli", "p")
     if not chance.dtype.is_floating:
         raise ValueError(
@@ -385,6 +397,8 @@ def randint(
         >>> mx.random.randint(0, 10, (5,), key=mx.random.key(0))
         array([5, 0, 3, 8, 5], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "randint")
     dtype = int32 if dtype is None else dtype
     if not isinstance(dtype, Dtype) or not (dtype.is_integer or dtype is bool_):
         raise ValueError(f"[randint] randint only accepts integer dtypes and bool, got {dtype!r}.")
@@ -440,6 +454,8 @@ def categorical(
         >>> mx.random.categorical(logits, num_samples=5, key=mx.random.key(0))
         array([2, 0, 2, 2, 2], dtype=uint32)
     """
+    if stream is not None:
+        check_stream(stream, "categorical")
     if not isinstance(logits, array):
         raise TypeError(f"[categorical] logits must be an array, got {type(logits).__name__}.")
     if shape is not None and num_samples is not None:
@@ -500,6 +516,8 @@ def permutation(x: int | array, axis: int = 0, key: array | None = None, stream:
         >>> mx.random.permutation(5, key=mx.random.key(0))
         array([1, 2, 0, 4, 3], dtype=uint32)
     """
+    if stream is not None:
+        check_stream(stream, "permutation")
     if isinstance(x, int):
         return wrap(_permutation(x, key))
     if not isinstance(x, array):
@@ -545,6 +563,8 @@ def multivariate_normal(
         >>> mx.random.multivariate_normal(mean, cov, key=mx.random.key(0))
         array([-0.569531, 4.56934], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "multivariate_normal")
     if not isinstance(mean, array) or not isinstance(cov, array):
         raise TypeError(
             f"[multivariate_normal] mean and cov must be arrays, got {type(mean).__name__} and {type(cov).__name__}."

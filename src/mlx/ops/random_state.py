@@ -13,7 +13,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import uint32
 from mlx.ir.node import Node, Shape, record
 from mlx.ir.primitive import data_node
-from mlx.ops.arguments import StreamOrDevice
+from mlx.ops.arguments import StreamOrDevice, check_stream
 from mlx.primitives.random import RANDOM_BITS, SPLIT_KEY, split_in_two
 from mlx.primitives.structure import PROJECT
 
@@ -167,6 +167,8 @@ def split(key: array, num: int = 2, stream: StreamOrDevice = None) -> array:
         array([[4146024105, 967050713],
                [2718843009, 1272950319]], dtype=uint32)
     """
+    if stream is not None:
+        check_stream(stream, "split")
     if not isinstance(num, int):
         raise TypeError(f"[split] num must be an integer, got {type(num).__name__}.")
     return wrap(RANDOM_BITS(checked_key(key), checked_draw_shape((num, 2), "split"), uint32))

@@ -12,7 +12,7 @@ from mlx.arrays.operands import is_operand, node_of
 from mlx.ir.dtypes import Dtype, bool_, default_dtype_of, float32, float64, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import LARGEST_EXTENT, StreamOrDevice, dtype_argument, flag, one_integer
+from mlx.ops.arguments import LARGEST_EXTENT, StreamOrDevice, check_stream, dtype_argument, flag, one_integer
 from mlx.primitives.creation import ARANGE
 from mlx.primitives.shape import reshape
 from mlx.primitives.structure import cast
@@ -67,6 +67,8 @@ def arange(  # pyright: ignore[reportInconsistentOverload]  (names that the two 
         >>> mx.arange(2, 10, 3)
         array([2, 5, 8], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "arange")
     given = {"start": start, "stop": stop, "step": step, "dtype": dtype}
     for name, number in zip(_positional_names(numbers, stop), numbers, strict=True):
         if given[name] is not None:
@@ -176,6 +178,8 @@ def linspace(
         >>> mx.linspace(0, 1, 5)
         array([0, 0.25, 0.5, 0.75, 1], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "linspace")
     count = one_integer(num, "linspace", "num")  # type: ignore[arg-type]
     if count < 0:
         raise ValueError(f"[linspace] number of samples, {count}, must be non-negative.")

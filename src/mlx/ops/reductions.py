@@ -14,6 +14,7 @@ from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
     at_least_float,
+    check_stream,
     checked_axes,
     checked_axis,
     flag,
@@ -85,6 +86,8 @@ def sum(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Strea
         >>> mx.sum(mx.array([[1, 2], [3, 4]]), axis=0)
         array([4, 6], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "sum")
     x = _node(a, "sum")
     axes = checked_axes(axis, x.ndim, "sum")
     return wrap(_reduce(SUM, _summable(x), axes, flag(keepdims, "sum", "keepdims")))
@@ -112,6 +115,8 @@ def prod(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Stre
         >>> mx.grad(mx.prod)(mx.array([0.0, 2.0, 3.0]))
         array([6, 0, 0], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "prod")
     x = _node(a, "prod")
     axes = checked_axes(axis, x.ndim, "prod")
     return wrap(_reduce(PROD, _summable(x), axes, flag(keepdims, "prod", "keepdims")))
@@ -137,6 +142,8 @@ def count_nonzero(a: array, /, axis: Axes = None, keepdims: bool = False, *, str
         >>> mx.count_nonzero(mx.array([[0, 1], [2, 3]]), axis=1)
         array([1, 2], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "count_nonzero")
     x = _node(a, "count_nonzero")
     axes = checked_axes(axis, x.ndim, "count_nonzero")
     return wrap(SUM(cast(cast(x, bool_), int32), axes, flag(keepdims, "count_nonzero", "keepdims")))
@@ -178,6 +185,8 @@ def max(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Strea
         >>> mx.max(mx.array([[1, 5], [7, 2]]), axis=1)
         array([5, 7], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "max")
     return _extremum(MAX, a, axis, keepdims, "max")
 
 
@@ -203,6 +212,8 @@ def min(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Strea
         >>> mx.min(mx.array([[1, 5], [7, 2]]), axis=1)
         array([1, 2], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "min")
     return _extremum(MIN, a, axis, keepdims, "min")
 
 
@@ -228,6 +239,8 @@ def minmax(
         >>> mx.minmax(mx.array([3, 1, 2]))
         (array(1, dtype=int32), array(3, dtype=int32))
     """
+    if stream is not None:
+        check_stream(stream, "minmax")
     return _extremum(MIN, a, axis, keepdims, "minmax"), _extremum(MAX, a, axis, keepdims, "minmax")
 
 
@@ -266,6 +279,8 @@ def argmax(a: array, /, axis: int | None = None, keepdims: bool = False, *, stre
         >>> mx.argmax(mx.array([[1, 5], [7, 2]]), axis=1)
         array([1, 0], dtype=uint32)
     """
+    if stream is not None:
+        check_stream(stream, "argmax")
     return _position(ARGMAX, a, axis, keepdims, "argmax")
 
 
@@ -289,6 +304,8 @@ def argmin(a: array, /, axis: int | None = None, keepdims: bool = False, *, stre
         >>> mx.argmin(mx.array([[1, 5], [7, 2]]), axis=1)
         array([0, 1], dtype=uint32)
     """
+    if stream is not None:
+        check_stream(stream, "argmin")
     return _position(ARGMIN, a, axis, keepdims, "argmin")
 
 
@@ -315,6 +332,8 @@ def all(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Strea
         >>> mx.all(mx.array([[True, False], [True, True]]), axis=1)
         array([False, True], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "all")
     x = _node(a, "all")
     return wrap(ALL(cast(x, bool_), checked_axes(axis, x.ndim, "all"), flag(keepdims, "all", "keepdims")))
 
@@ -339,6 +358,8 @@ def any(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Strea
         >>> mx.any(mx.array([[True, False], [False, False]]), axis=1)
         array([True, False], dtype=bool)
     """
+    if stream is not None:
+        check_stream(stream, "any")
     x = _node(a, "any")
     return wrap(ANY(cast(x, bool_), checked_axes(axis, x.ndim, "any"), flag(keepdims, "any", "keepdims")))
 
@@ -390,6 +411,8 @@ def mean(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: Stre
         >>> mx.mean(mx.array([[1, 2], [3, 4]]), axis=0)
         array([2, 3], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "mean")
     x = _node(a, "mean")
     axes = checked_axes(axis, x.ndim, "mean")
     return wrap(_narrow(_scaled_sum(_wide(x), axes, flag(keepdims, "mean", "keepdims"), 0), x.dtype))
@@ -435,6 +458,8 @@ def var(
         >>> mx.var(mx.array([1.0, 2.0, 3.0]), ddof=1)
         array(1, dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "var")
     x = _node(a, "var")
     axes = checked_axes(axis, x.ndim, "var")
     kept = flag(keepdims, "var", "keepdims")
@@ -474,6 +499,8 @@ def std(
         >>> mx.std(mx.array([1.0, 3.0]))
         array(1, dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "std")
     x = _node(a, "std")
     axes = checked_axes(axis, x.ndim, "std")
     kept = flag(keepdims, "std", "keepdims")
@@ -513,6 +540,8 @@ def logsumexp(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream:
         >>> mx.logsumexp(mx.array([1000.0, 1000.0])) - mx.log(mx.array(2.0))
         array(1000, dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "logsumexp")
     x = _node(a, "logsumexp")
     axes = _axes_of_exponentials(axis, x, "logsumexp")
     if 0 in [x.shape[one] for one in axes]:
@@ -541,6 +570,8 @@ def softmax(a: array, /, axis: Axes = None, *, precise: bool = False, stream: St
         array([[0.5, 0.5],
                [1, 0]], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "softmax")
     x = _node(a, "softmax")
     axes = _axes_of_exponentials(axis, x, "softmax")
     flag(precise, "softmax", "precise")

@@ -9,7 +9,7 @@ from mlx.arrays.operands import node_of, operand_pair
 from mlx.ir.dtypes import bool_, float32
 from mlx.ir.node import Node
 from mlx.ir.primitive import Primitive
-from mlx.ops.arguments import StreamOrDevice, array_node, one_integer
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, one_integer
 from mlx.ops.recording import Scalar, refuse_complex, to_float32
 from mlx.primitives.arithmetic import DIVIDE
 from mlx.primitives.bitwise import LOGICAL_AND
@@ -44,6 +44,8 @@ def floor(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.floor(mx.array([1.7, -1.2]))
         array([1, -2], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "floor")
     return _rounded(FLOOR, a)
 
 
@@ -64,6 +66,8 @@ def ceil(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.ceil(mx.array([1.2, -1.7]))
         array([2, -1], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "ceil")
     return _rounded(CEIL, a)
 
 
@@ -84,6 +88,8 @@ def trunc(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.trunc(mx.array([1.7, -1.7]))
         array([1, -1], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "trunc")
     array_node(a, "trunc")
     return _rounded(TRUNC, a)
 
@@ -108,6 +114,8 @@ def round(a: array, /, decimals: int = 0, stream: StreamOrDevice = None) -> arra
         >>> mx.round(mx.array([123, 155]), -1)
         array([120, 160], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "round")
     x = node_of(a, "round")
     decimals = one_integer(decimals, "round", "decimals")
     if decimals == 0:
@@ -146,6 +154,8 @@ def floor_divide(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = 
         >>> mx.floor_divide(mx.array([7, -7]), 2)
         array([3, -4], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "floor_divide")
     x, y = operand_pair("floor_divide", a, b)
     return wrap(_quotient(x, y))
 
@@ -180,6 +190,8 @@ def remainder(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = Non
         >>> mx.remainder(mx.array([7, -7]), 3)
         array([1, 2], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "remainder")
     x, y = operand_pair("remainder", a, b)
     return wrap(_remainder("remainder", x, y))
 
@@ -202,6 +214,8 @@ def divmod(a: Scalar | array, b: Scalar | array, stream: StreamOrDevice = None) 
         >>> mx.divmod(mx.array([7, -7]), 3)
         [array([2, -3], dtype=int32), array([1, 2], dtype=int32)]
     """
+    if stream is not None:
+        check_stream(stream, "divmod")
     x, y = operand_pair("divmod", a, b)
     rest = _remainder("divmod", x, y)
     return [wrap(_quotient(x, y)), wrap(rest)]

@@ -7,7 +7,7 @@ from math import inf
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, bool_, float32, iinfo, int32
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, checked_axis, flag
+from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, check_stream, checked_axis, flag
 from mlx.primitives.scans import CUMMAX, CUMMIN, CUMPROD, CUMSUM, LOGCUMSUMEXP, Scan, previous
 from mlx.primitives.shape import reshape
 from mlx.primitives.structure import cast
@@ -70,6 +70,8 @@ def cumsum(
         >>> mx.cumsum(mx.array([1, 2, 3]), inclusive=False)
         array([0, 1, 3], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "cumsum")
     x = _node(a, "cumsum", dtype)
     if x.dtype is bool_:
         x = cast(x, int32)
@@ -109,6 +111,8 @@ def cumprod(
         >>> mx.cumprod(mx.array([2, 3, 4]))
         array([2, 6, 24], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "cumprod")
     return _scan(CUMPROD, _node(a, "cumprod", dtype), axis, reverse, inclusive, 1, "cumprod")
 
 
@@ -155,6 +159,8 @@ def cummax(
         >>> mx.cummax(mx.array([1, 3, 2, 5]))
         array([1, 3, 3, 5], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "cummax")
     x = _node(a, "cummax")
     return _scan(CUMMAX, x, axis, reverse, inclusive, _lowest(x.dtype), "cummax")
 
@@ -190,6 +196,8 @@ def cummin(
         >>> mx.cummin(mx.array([4, 3, 5, 1]))
         array([4, 3, 3, 1], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "cummin")
     x = _node(a, "cummin")
     return _scan(CUMMIN, x, axis, reverse, inclusive, _highest(x.dtype), "cummin")
 
@@ -222,6 +230,8 @@ def logcumsumexp(
         >>> mx.logcumsumexp(mx.array([-1000.0, 0.0, 0.0]))
         array([-1000, 0, 0.693147], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "logcumsumexp")
     given = _node(a, "logcumsumexp")
     if given.dtype.is_half:  # the derivative takes exponentials of differences from the results
         out = _scan(LOGCUMSUMEXP, cast(given, float32), axis, reverse, inclusive, -inf, "logcumsumexp")

@@ -15,6 +15,7 @@ from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
     axes_in_order,
+    check_stream,
     checked_axis,
     checked_extent,
     checked_shape,
@@ -98,6 +99,8 @@ def reshape(a: array, /, shape: Sequence[int], *, stream: StreamOrDevice = None)
         array([[1, 2],
                [3, 4]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "reshape")
     x = array_node(a, "reshape")
     wanted, size = integers(shape, "reshape", "shape"), x.size
     wanted = _complete_for_any(wanted, size) if type(size) is Size else _complete(wanted, size, "reshape")
@@ -123,6 +126,8 @@ def flatten(a: array, /, start_axis: int = 0, end_axis: int = -1, *, stream: Str
         >>> mx.flatten(mx.array([[1, 2], [3, 4]]))
         array([1, 2, 3, 4], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "flatten")
     x = array_node(a, "flatten")
     start_axis, end_axis = (
         one_integer(start_axis, "flatten", "start_axis"),
@@ -161,6 +166,8 @@ def unflatten(a: array, /, axis: int, shape: Sequence[int], *, stream: StreamOrD
         array([[1, 2],
                [3, 4]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "unflatten")
     x = array_node(a, "unflatten")
     parts = integers(shape, "unflatten", "shape")
     if not parts:
@@ -191,6 +198,8 @@ def transpose(a: array, /, axes: Sequence[int] | None = None, *, stream: StreamO
                [2],
                [3]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "transpose")
     x = array_node(a, "transpose")
     ndim = len(x.shape)
     if axes is None:
@@ -217,6 +226,8 @@ def permute_dims(a: array, /, axes: Sequence[int] | None = None, *, stream: Stre
         >>> mx.permute_dims(mx.zeros((2, 3, 4)), (2, 0, 1)).shape
         (4, 2, 3)
     """
+    if stream is not None:
+        check_stream(stream, "permute_dims")
     return transpose(a, axes)
 
 
@@ -237,6 +248,8 @@ def matrix_transpose(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.matrix_transpose(mx.zeros((5, 2, 3))).shape
         (5, 3, 2)
     """
+    if stream is not None:
+        check_stream(stream, "matrix_transpose")
     x = array_node(a, "matrix_transpose")
     if x.ndim < 2:
         raise ValueError(f"[matrix_transpose] Input array must have at least 2 dimensions, got shape {x.shape}.")
@@ -268,6 +281,8 @@ def swapaxes(a: array, /, axis1: int, axis2: int, *, stream: StreamOrDevice = No
         >>> mx.swapaxes(mx.zeros((2, 3, 4)), 0, -1).shape
         (4, 3, 2)
     """
+    if stream is not None:
+        check_stream(stream, "swapaxes")
     x = array_node(a, "swapaxes")
     axis1, axis2 = one_integer(axis1, "swapaxes", "axis1"), one_integer(axis2, "swapaxes", "axis2")
     return wrap(_exchange(x, checked_axis(axis1, x.ndim, "swapaxes"), checked_axis(axis2, x.ndim, "swapaxes")))
@@ -292,6 +307,8 @@ def moveaxis(a: array, /, source: int, destination: int, *, stream: StreamOrDevi
         >>> mx.moveaxis(mx.zeros((2, 3, 4)), 0, -1).shape
         (3, 4, 2)
     """
+    if stream is not None:
+        check_stream(stream, "moveaxis")
     x = array_node(a, "moveaxis")
     source, to = one_integer(source, "moveaxis", "source"), one_integer(destination, "moveaxis", "destination")
     source = checked_axis(source, x.ndim, "moveaxis")
@@ -317,6 +334,8 @@ def expand_dims(a: array, /, axis: int | Sequence[int], *, stream: StreamOrDevic
         >>> mx.expand_dims(mx.zeros((2, 3)), (0, -1)).shape
         (1, 2, 3, 1)
     """
+    if stream is not None:
+        check_stream(stream, "expand_dims")
     x = array_node(a, "expand_dims")
     given = one_or_more_integers(axis, "expand_dims", "axis")
     axes = axes_in_order(given, x.ndim + len(given), "expand_dims")
@@ -345,6 +364,8 @@ def squeeze(a: array, /, axis: int | Sequence[int] | None = None, *, stream: Str
         >>> mx.squeeze(mx.zeros((1, 2, 1)), -1).shape
         (1, 2)
     """
+    if stream is not None:
+        check_stream(stream, "squeeze")
     x = array_node(a, "squeeze")
     if axis is None:
         return wrap(primitives.reshape(x, tuple(extent for extent in x.shape if extent != 1)))
@@ -374,6 +395,8 @@ def broadcast_to(a: Any, /, shape: Sequence[int], *, stream: StreamOrDevice = No
         array([[1, 2],
                [1, 2]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "broadcast_to")
     x = node_of(a, "broadcast_to")
     wanted = checked_shape(integers(shape, "broadcast_to", "shape"), "broadcast_to")
     if x.shape != wanted and broadcast_shape(x.shape, wanted) != wanted:
@@ -423,6 +446,8 @@ def broadcast_arrays(*arrays: array, stream: StreamOrDevice = None) -> list[arra
         >>> [x.shape for x in mx.broadcast_arrays(mx.zeros((2, 1)), mx.zeros((3,)))]
         [(2, 3), (2, 3)]
     """
+    if stream is not None:
+        check_stream(stream, "broadcast_arrays")
     nodes = [array_node(a, "broadcast_arrays", f"arrays[{i}]") for i, a in enumerate(arrays)]
     common: Shape = ()
     for node in nodes:
@@ -450,6 +475,8 @@ def atleast_1d(*arys: array, stream: StreamOrDevice = None) -> Any:
         >>> mx.atleast_1d(mx.array(3))
         array([3], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "atleast_1d")
     return _at_least(arys, "atleast_1d", lambda shape: shape or (1,))
 
 
@@ -467,6 +494,8 @@ def atleast_2d(*arys: array, stream: StreamOrDevice = None) -> Any:
         >>> mx.atleast_2d(mx.array([1, 2])).shape
         (1, 2)
     """
+    if stream is not None:
+        check_stream(stream, "atleast_2d")
     return _at_least(arys, "atleast_2d", lambda shape: (*(1,) * (2 - len(shape)), *shape))
 
 
@@ -484,6 +513,8 @@ def atleast_3d(*arys: array, stream: StreamOrDevice = None) -> Any:
         >>> mx.atleast_3d(mx.array([1, 2])).shape
         (1, 2, 1)
     """
+    if stream is not None:
+        check_stream(stream, "atleast_3d")
     return _at_least(arys, "atleast_3d", _three_axes)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mlx.arrays.array import array, wrap
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice, array_node, axes_in_order, checked_shape, integers
+from mlx.ops.arguments import StreamOrDevice, array_node, axes_in_order, check_stream, checked_shape, integers
 from mlx.primitives.dynamic_slicing import DYNAMIC_SLICE, DYNAMIC_UPDATE
 from mlx.primitives.shape import broadcast, reshape
 from mlx.primitives.structure import cast
@@ -53,6 +53,8 @@ def slice(
         >>> mx.slice(mx.array([1, 2, 3, 4]), mx.array([1]), (0,), (2,))
         array([2, 3], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "slice")
     x = array_node(a, "slice")
     given = integers(slice_size, "slice", "slice_size")
     start, within = _start_node(start_indices, axes, x.ndim, "slice")
@@ -87,6 +89,8 @@ def slice_update(
         >>> mx.slice_update(mx.zeros((4,)), mx.ones((2,)), mx.array([1]), (0,))
         array([0, 1, 1, 0], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "slice_update")
     x = array_node(a, "slice_update")
     written = array_node(update, "slice_update", "update")
     start, within = _start_node(start_indices, axes, x.ndim, "slice_update")

@@ -12,6 +12,7 @@ from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
     at_least_float,
+    check_stream,
     checked_axes,
     checked_axis,
     flag,
@@ -56,6 +57,8 @@ def sort(a: array, /, axis: int | None = -1, *, stream: StreamOrDevice = None) -
         >>> mx.sort(mx.array([3, 1, 2]))
         array([1, 2, 3], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "sort")
     return wrap(SORT(*_line(a, axis, "sort")))
 
 
@@ -77,6 +80,8 @@ def argsort(a: array, /, axis: int | None = -1, *, stream: StreamOrDevice = None
         >>> mx.argsort(mx.array([3, 1, 2]))
         array([1, 2, 0], dtype=uint32)
     """
+    if stream is not None:
+        check_stream(stream, "argsort")
     return wrap(ARGSORT(*_line(a, axis, "argsort")))
 
 
@@ -111,6 +116,8 @@ def partition(a: array, /, kth: int, axis: int | None = -1, *, stream: StreamOrD
         >>> mx.partition(mx.array([3, 1, 2]), 1)
         array([1, 2, 3], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "partition")
     kth = one_integer(kth, "partition", "kth")
     x, along = _line(a, axis, "partition")
     _check_kth(kth, x, along, "partition")
@@ -137,6 +144,8 @@ def argpartition(a: array, /, kth: int, axis: int | None = -1, *, stream: Stream
         >>> mx.argpartition(mx.array([3, 1, 2]), 1)
         array([1, 2, 0], dtype=uint32)
     """
+    if stream is not None:
+        check_stream(stream, "argpartition")
     kth = one_integer(kth, "argpartition", "kth")
     x, along = _line(a, axis, "argpartition")
     _check_kth(kth, x, along, "argpartition")
@@ -163,6 +172,8 @@ def topk(a: array, /, k: int, axis: int | None = -1, *, stream: StreamOrDevice =
         >>> mx.topk(mx.array([5, 2, 9, 1, 7]), 2)
         array([7, 9], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "topk")
     k = one_integer(k, "topk", "k")
     x, along = _line(a, axis, "topk")
     if not 0 <= k <= x.shape[along]:
@@ -193,6 +204,8 @@ def median(a: array, /, axis: Axes = None, keepdims: bool = False, *, stream: St
         >>> mx.median(mx.array([[5, 1, 3], [1, 2, 100]]), axis=1)
         array([3, 2], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "median")
     x = a._node if type(a) is array else array_node(a, "median")
     axes = checked_axes(axis, x.ndim, "median")
     kept = flag(keepdims, "median", "keepdims")
@@ -235,6 +248,8 @@ def searchsorted(
         >>> mx.searchsorted(mx.array([1, 2, 2, 3]), mx.array([2, 5]), side="right")
         array([3, 4], dtype=uint32)
     """
+    if stream is not None:
+        check_stream(stream, "searchsorted")
     array_node(sorted_sequence, "searchsorted", "sorted_sequence")
     array_node(values, "searchsorted", "values")
     if sorted_sequence.ndim != 1:

@@ -8,7 +8,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import float32, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, one_integer
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, one_integer
 from mlx.ops.fft import checked_norm, fft, ifft, irfft, rfft
 from mlx.ops.padding import pad
 from mlx.primitives.arithmetic import MAXIMUM
@@ -127,6 +127,8 @@ def stft(
         array([[2+0j, 4+0j, 8+0j],
                [0+0j, 0+0j, 0+0j]], dtype=complex64)
     """
+    if stream is not None:
+        check_stream(stream, "stft")
     signal = array_node(x, "stft", "x")
     pieces = _pieces(one_integer(n_fft, "stft", "n_fft"), hop_length, win_length, window, "stft")
     norm = checked_norm(norm, "stft")
@@ -196,6 +198,8 @@ def istft(
         >>> mx.fft.istft(mx.fft.stft(x, n_fft=4), n_fft=4)
         array([1, 2, 3, 4, 5, 6], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "istft")
     spectrum = array_node(stft_matrix, "istft", "stft_matrix")
     if spectrum.ndim < 2:
         raise ValueError("[istft] stft_matrix must have at least two dimensions (frequencies, pieces).")

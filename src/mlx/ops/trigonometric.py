@@ -6,7 +6,7 @@ import math
 
 from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import node_of
-from mlx.ops.arguments import StreamOrDevice, at_least_float
+from mlx.ops.arguments import StreamOrDevice, at_least_float, check_stream
 from mlx.ops.recording import Scalar, record_floating, record_floating_binary, refuse_complex
 from mlx.primitives.trigonometric import (
     ARCCOS,
@@ -57,6 +57,8 @@ def sin(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.sin(mx.array([0.0, 1.0]))
         array([0, 0.841471], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "sin")
     return record_floating(SIN, a)
 
 
@@ -74,6 +76,8 @@ def cos(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.cos(mx.array([0.0, 1.0]))
         array([1, 0.540302], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "cos")
     return record_floating(COS, a)
 
 
@@ -91,6 +95,8 @@ def tan(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.tan(mx.array([0.0, 1.0]))
         array([0, 1.55741], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "tan")
     return record_floating(TAN, a)
 
 
@@ -108,6 +114,8 @@ def arcsin(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.arcsin(mx.array([0.0, 1.0]))
         array([0, 1.5708], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "arcsin")
     return record_floating(ARCSIN, a)
 
 
@@ -125,6 +133,8 @@ def arccos(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.arccos(mx.array([0.0, 1.0]))
         array([1.5708, 0], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "arccos")
     return record_floating(ARCCOS, a)
 
 
@@ -142,6 +152,8 @@ def arctan(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.arctan(mx.array([0.0, 1.0]))
         array([0, 0.785398], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "arctan")
     return record_floating(ARCTAN, a)
 
 
@@ -159,6 +171,8 @@ def sinh(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.sinh(mx.array([0.0, 1.0]))
         array([0, 1.1752], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "sinh")
     return record_floating(SINH, a)
 
 
@@ -176,6 +190,8 @@ def cosh(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.cosh(mx.array([0.0, 1.0]))
         array([1, 1.54308], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "cosh")
     return record_floating(COSH, a)
 
 
@@ -193,6 +209,8 @@ def tanh(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.tanh(mx.array([0.0, 1.0]))
         array([0, 0.761594], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "tanh")
     return record_floating(TANH, a)
 
 
@@ -210,6 +228,8 @@ def arcsinh(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.arcsinh(mx.array([0.0, 1.0]))
         array([0, 0.881374], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "arcsinh")
     return record_floating(ARCSINH, a)
 
 
@@ -227,6 +247,8 @@ def arccosh(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.arccosh(mx.array([1.0, 2.0]))
         array([0, 1.31696], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "arccosh")
     return record_floating(ARCCOSH, a)
 
 
@@ -244,6 +266,8 @@ def arctanh(a: array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.arctanh(mx.array([0.0, 0.5]))
         array([0, 0.549306], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "arctanh")
     return record_floating(ARCTANH, a)
 
 
@@ -266,6 +290,8 @@ def arctan2(a: Scalar | array, b: Scalar | array, /, *, stream: StreamOrDevice =
         >>> mx.arctan2(mx.array([0.0, 1.0, -1.0]), mx.array([-1.0, 0.0, 1.0]))
         array([3.14159, 1.5708, -0.785398], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "arctan2")
     for operand in (a, b):
         refuse_complex("arctan2", node_of(operand, "arctan2"))
     return record_floating_binary(ARCTAN2, a, b)
@@ -285,6 +311,8 @@ def degrees(a: Scalar | array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.degrees(mx.array([0.0, 1.0]))
         array([0, 57.2958], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "degrees")
     return _scaled(a, "degrees", 180.0 / math.pi)
 
 
@@ -302,6 +330,8 @@ def radians(a: Scalar | array, /, *, stream: StreamOrDevice = None) -> array:
         >>> mx.radians(mx.array([0.0, 180.0]))
         array([0, 3.14159], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "radians")
     return _scaled(a, "radians", math.pi / 180.0)
 
 

@@ -9,7 +9,7 @@ from mlx.arrays.operands import is_number, node_of, number_node
 from mlx.ir.dtypes import Dtype, int32, uint32
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, checked_extent, flag, one_integer
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, checked_extent, flag, one_integer
 from mlx.primitives.arithmetic import LESS, MINIMUM, NOT_EQUAL
 from mlx.primitives.elementwise import SELECT
 from mlx.primitives.indexing import GATHER, SCATTER, counting
@@ -64,6 +64,8 @@ def unique(
         >>> values, counts
         (array([2, 3, 5, 0], dtype=int32), array([2, 1, 2, 0], dtype=int32))
     """
+    if stream is not None:
+        check_stream(stream, "unique")
     x = array_node(a, "unique")
     size = checked_extent(one_integer(size, "unique", "size"), "unique")
     if size < 0:

@@ -14,6 +14,7 @@ from mlx.ir.sizes import fixed
 from mlx.ops.arguments import (
     StreamOrDevice,
     array_node,
+    check_stream,
     checked_axis,
     checked_extent,
     checked_shape,
@@ -65,6 +66,8 @@ def as_strided(
                [2, 3],
                [3, 4]], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "as_strided")
     x = array_node(a, "as_strided")
     sizes = x.shape if shape is None else checked_shape(integers(shape, "as_strided", "shape"), "as_strided")
     steps = _row_major_strides(sizes) if strides is None else integers(strides, "as_strided", "strides")
@@ -103,6 +106,8 @@ def view(a: Any, dtype: Dtype, stream: StreamOrDevice = None) -> array:
         >>> mx.view(mx.array([1.0, -1.0]), mx.uint32)
         array([1065353216, 3212836864], dtype=uint32)
     """
+    if stream is not None:
+        check_stream(stream, "view")
     x = node_of(a, "view")
     wanted = dtype_argument(dtype, "view")
     if x.dtype is wanted:
@@ -136,6 +141,8 @@ def contiguous(a: array, /, allow_col_major: bool = False, *, stream: StreamOrDe
         >>> mx.contiguous(mx.array([1, 2]))
         array([1, 2], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "contiguous")
     x = array_node(a, "contiguous")
     flag(allow_col_major, "contiguous", "allow_col_major")
     return wrap(x)
@@ -161,6 +168,8 @@ def diff(a: array, /, n: int = 1, axis: int = -1, *, stream: StreamOrDevice = No
         >>> mx.diff(mx.array([1, 4, 9, 16]))
         array([3, 5, 7], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "diff")
     x = array_node(a, "diff")
     n = one_integer(n, "diff", "n")
     axis = checked_axis(axis, x.ndim, "diff")
@@ -191,6 +200,8 @@ def kron(a: array, b: array, *, stream: StreamOrDevice = None) -> array:
         >>> mx.kron(mx.array([1, 2]), mx.array([1, 10]))
         array([1, 10, 2, 20], dtype=int32)
     """
+    if stream is not None:
+        check_stream(stream, "kron")
     left, right = array_node(a, "kron"), array_node(b, "kron", "b")
     ndim = max(left.ndim, right.ndim)
     rows = (*(1,) * (ndim - left.ndim), *left.shape)

@@ -10,7 +10,7 @@ import numpy as np
 from mlx.arrays.array import array, wrap
 from mlx.arrays.conversion import node_from_numpy
 from mlx.ir.dtypes import float32
-from mlx.ops.arguments import StreamOrDevice, one_integer
+from mlx.ops.arguments import StreamOrDevice, check_stream, one_integer
 
 __all__ = ["bartlett", "blackman", "hamming", "hanning"]
 
@@ -35,6 +35,8 @@ def bartlett(M: int, *, stream: StreamOrDevice = None) -> array:
         >>> mx.bartlett(5)
         array([0, 0.5, 1, 0.5, 0], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "bartlett")
     return _window(np.bartlett, M)
 
 
@@ -52,6 +54,8 @@ def blackman(M: int, *, stream: StreamOrDevice = None) -> array:
         >>> mx.blackman(3)
         array([0, 1, 0], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "blackman")
     return _window(np.blackman, M)
 
 
@@ -69,6 +73,8 @@ def hamming(M: int, *, stream: StreamOrDevice = None) -> array:
         >>> mx.hamming(3)
         array([0.08, 1, 0.08], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "hamming")
     return _window(np.hamming, M)
 
 
@@ -86,4 +92,6 @@ def hanning(M: int, *, stream: StreamOrDevice = None) -> array:
         >>> mx.hanning(3)
         array([0, 1, 0], dtype=float32)
     """
+    if stream is not None:
+        check_stream(stream, "hanning")
     return _window(np.hanning, M)
