@@ -38,7 +38,8 @@ def close(result: mx.array, expected: Any, tolerance: float = 1e-6) -> None:
 
 @pytest.mark.parametrize(
     ("seed", "words"),
-    [(0, [0, 0]), (42, [0, 42]), (True, [0, 1]), (2**32 + 5, [1, 5]), (2**64 - 1, [4294967295, 4294967295])],
+    [(0, [0, 0]), (42, [0, 42]), (True, [0, 1]), (2**32 + 5, [1, 5]), (2**64 - 1, [4294967295, 4294967295])]
+    + [(np.uint64(2**63), [2147483648, 0]), (np.int64(3), [0, 3]), (mx.array(3), [0, 3])],
 )
 def test_key(seed: int, words: list[int]) -> None:
     made = mx.random.key(seed)
@@ -68,6 +69,8 @@ def test_split() -> None:
         [2821814408, 3106434367],
     ]
     assert mx.random.split(key(), 0).shape == (0, 2)
+    for three in (np.int64(3), mx.array(3)):
+        assert mx.random.split(key(), three).shape == (3, 2)  # type: ignore[arg-type]
 
 
 @on_both_engines
@@ -204,7 +207,7 @@ def test_bad_keys(bad: Any, error: type[Exception], message: str) -> None:
 
 
 def test_split_needs_a_count() -> None:
-    with pytest.raises(TypeError, match=r"\[split\] num must be an integer"):
+    with pytest.raises(TypeError, match=r"\[split\] num must be an int"):
         mx.random.split(key(), 2.0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"\[split\] Negative"):
         mx.random.split(key(), -1)
@@ -269,6 +272,14 @@ def test_uniform_with_degenerate_bounds() -> None:
     assert 3 < drawn.min().item() < drawn.max().item() <= 5
     assert mx.random.uniform(shape=(0, 3)).shape == (0, 3)
     assert mx.random.uniform(dtype=None).dtype == mx.float32
+
+
+@pytest.mark.filterwarnings("error")
+def test_uniform_between_infinite_bounds() -> None:
+    inf = float("inf")
+    assert np.isnan(np.array(mx.random.uniform(inf, inf, (2,)))).all()
+    assert np.isnan(np.array(mx.random.uniform(-inf, inf, (2,)))).all()
+    assert mx.random.uniform(0, inf, (2,)).tolist() == [inf, inf]
 
 
 def test_uniform_is_differentiable_in_its_bounds() -> None:
@@ -455,6 +466,22 @@ def test_multivariate_normal() -> None:
     close(mx.random.multivariate_normal(mean, cov, key=key()), expected, 3e-6)
 
 
+@on_both_engines
+def test_leading_axes_of_multivariate_normal_broadcast_to_its_shape() -> None:
+    mean, cov = mx.array([[0.0, 10], [20, 30], [40, 50]]), mx.array([[2.0, 1], [1, 3]])
+    expected = [
+        [[2.4717907906, 10.3602085114], [19.6380157471, 30.0855484009], [40.7395477295, 52.2562789917]],
+        [[-0.9392312765, 8.4589796066], [19.5127811432, 29.9793243408], [41.1018676758, 49.9888038635]],
+    ]
+    close(mx.random.multivariate_normal(mean, cov, (2, 1), key=key()), expected, 3e-6)
+    one = [[0.1263653934, 8.5476741791], [20.5037689209, 29.1927509308], [41.7399940491, 51.6785888672]]
+    close(mx.random.multivariate_normal(mean, cov, (1,), key=key()), one, 3e-6)
+    assert mx.random.multivariate_normal(mx.zeros((2, 1, 2)), cov, (0,)).shape == (2, 0, 2)
+    wide = mx.random.multivariate_normal(mx.zeros((2,), mx.float64), cov, key=key())
+    assert wide.dtype == mx.float64
+    close(wide, [1.2593380213, 0.9077349901], 3e-6)
+
+
 def test_moments_of_multivariate_normal() -> None:
     mean, cov = np.array([4.0, 7.0, 0.0]), np.array([[2, 0.5, 0], [0.5, 1, -0.5], [0, -0.5, 3]])
     drawn = np.array(mx.random.multivariate_normal(mx.array(mean), mx.array(cov), (50_000,), key=key()))
@@ -478,7 +505,7 @@ def test_multivariate_normal_is_differentiable() -> None:
 MULTIVARIATE_ERRORS = [
     ((mx.zeros((2,)), mx.eye(2), (), mx.float16), ValueError, "dtype must be float32"),
     ((mx.zeros((2, 2)), mx.eye(2), (3,)), ValueError, "cannot be broadcast"),
-    ((mx.zeros((2, 2)), mx.eye(2), (1,)), ValueError, "Cannot generate random values"),
+    ((mx.zeros((2,)), mx.eye(2), (), "float32"), TypeError, "dtype must be a Dtype"),
     ((mx.zeros((3,)), mx.eye(2)), ValueError, "mean and cov must have compatible shapes"),
     ((mx.zeros((2,)), mx.zeros((2, 3))), ValueError, "last two dimensions of cov must be equal"),
     ((mx.array(0.0), mx.eye(2)), ValueError, "mean must have at least one dimension"),
@@ -587,6 +614,9 @@ def test_randint_errors() -> None:
         mx.random.randint(0, 5, (2,), mx.float32)
     with pytest.raises(ValueError, match=r"of shape \(\) from broadcasted shape \(2,\)"):
         mx.random.randint(mx.array([0, 5]), 9)
+    for no_dtype in ("int32", int, mx.integer):
+        with pytest.raises(TypeError, match=r"\[randint\] dtype must be a Dtype"):
+            mx.random.randint(0, 5, (2,), no_dtype)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"\[randint\] low must be"):
         mx.random.randint("a", 9)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"\[randint\] shape"):
@@ -655,6 +685,32 @@ def test_categorical_of_one_distribution() -> None:
     assert mx.random.categorical(one, num_samples=0).shape == (0,)
 
 
+@on_both_engines
+def test_categorical_of_infinite_logits() -> None:
+    # Computed with the reference. Infinite ones share the probability of one distribution evenly.
+    inf = float("inf")
+
+    def draw(logits: Any, count: int) -> Any:
+        return mx.random.categorical(mx.array(logits), num_samples=count, key=key()).tolist()
+
+    assert draw([0.0, inf, inf, 1.0], 12) == [2, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 1]
+    assert draw([-inf, -inf, -inf], 12) == [2, 1, 1, 1, 1, 2, 0, 0, 1, 1, 2, 1]
+    assert draw([inf, 0.0], 3) == [0, 0, 0]
+    assert draw([[0.0, inf], [-inf, 0.0]], 3) == [[1, 1, 1], [1, 1, 1]]
+
+
+@on_both_engines
+def test_choices_to_the_last_one() -> None:
+    # Computed with the reference: sums of what is drawn, and of that times its position.
+    chosen = np.array(mx.random.categorical(mx.array(LOGITS), num_samples=50_000, key=key()), np.int64)
+    assert chosen.sum() == 271220
+    assert (chosen * np.arange(chosen.size).reshape(chosen.shape) % 1000003).sum() == 20340262154
+    order = np.array(mx.random.permutation(100_003, key=key()), np.int64)
+    assert (order * np.arange(order.size)).sum() == 250038663669923
+    hits = np.array(mx.random.bernoulli(0.3, (100_003,), key=key()), np.int64)
+    assert (hits.sum(), (hits * np.arange(hits.size)).sum()) == (30136, 1510185594)
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_frequencies_of_categorical(rows: int) -> None:
     chances = np.array([0.1, 0.0, 0.6, 0.3], np.float32)
@@ -674,14 +730,18 @@ def test_categorical_takes_any_dtype() -> None:
 
 
 CATEGORICAL_ERRORS = [
-    ((mx.zeros((3,)), 1), {}, IndexError, "Invalid axis 1 for logits with 1 dimensions"),
-    ((mx.array(1.0),), {}, IndexError, "Invalid axis -1 for logits with 0 dimensions"),
+    ((mx.zeros((3,)), 1), {}, IndexError, "Invalid axis 1 for array with 1 dimensions"),
+    ((mx.array(1.0),), {}, IndexError, "Invalid axis -1 for array with 0 dimensions"),
     ((mx.zeros((3, 2)),), {"shape": [3], "num_samples": 4}, ValueError, "At most one of shape or num_samples"),
     ((mx.zeros((3, 2)),), {"shape": []}, ValueError, "not broadcast compatible with reduced logits shape"),
     ((mx.zeros((3, 2)),), {"shape": [2]}, ValueError, "cannot be broadcast"),
     ((mx.zeros((3, 2)),), {"num_samples": -1}, ValueError, "Negative"),
     ((mx.zeros((3, 0)),), {}, ValueError, "no entry along axis 1"),
+    ((mx.zeros((2,), mx.complex64),), {}, ValueError, r"\[categorical\] logits must be real"),
     (([1.0, 2.0],), {}, TypeError, "logits must be an array"),
+    ((mx.zeros((3,)), None), {}, TypeError, r"\[categorical\] axis must be an int"),
+    ((mx.zeros((3,)), 1.0), {}, TypeError, r"\[categorical\] axis must be an int"),
+    ((mx.zeros((3,)),), {"num_samples": 2.0}, TypeError, r"\[categorical\] num_samples must be an int"),
 ]
 
 
@@ -717,6 +777,10 @@ def test_permutation_errors() -> None:
         mx.random.permutation(-1)
     with pytest.raises(TypeError, match="x must be an integer or an array"):
         mx.random.permutation(5.0)  # type: ignore[arg-type]
+    for x in (5, mx.arange(5)):
+        for axis in (None, 1.0, [0]):
+            with pytest.raises(TypeError, match=r"\[permutation\] axis must be an int"):
+                mx.random.permutation(x, axis)  # type: ignore[call-overload]
     with pytest.raises(IndexError, match="Invalid axis 1 for array with 1 dimensions"):
         mx.random.permutation(mx.arange(5), 1)
     with pytest.raises(IndexError, match="Invalid axis 0 for array with 0 dimensions"):
@@ -742,6 +806,20 @@ def test_many_keys_at_once() -> None:
         [[1819415454, 1183361943], [1741419500, 291450527]],
         [[819167472, 2751283219], [2711390084, 1969748346]],
     ]
+    assert mx.vmap(lambda k: mx.random.permutation(6, key=k))(keys).tolist() == [
+        [2, 3, 5, 1, 4, 0],
+        [3, 5, 4, 0, 1, 2],
+        [1, 3, 0, 5, 2, 4],
+    ]
+
+
+@on_both_engines
+def test_many_keys_and_parameters_at_once() -> None:
+    keys = mx.random.split(key(), 3)
+    integers = mx.vmap(lambda k, high: mx.random.randint(0, high, (5,), key=k))(keys, mx.array([10, 100, 1000]))
+    assert integers.tolist() == [[8, 6, 8, 4, 7], [72, 82, 14, 9, 62], [734, 474, 301, 488, 875]]
+    logits = mx.array([[0.5, 1.0, -0.5], [-3.0, -6.0, 3.0], [1.0, 2.0, -1.0]])
+    assert mx.vmap(lambda k, row: mx.random.categorical(row, key=k))(keys, logits).tolist() == [1, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,19 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import is_number, node_of
 from mlx.ir.dtypes import Dtype, bool_, complex64, float32, float64, int32, uint32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import SCALAR, broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice, check_stream
+from mlx.ops.arguments import StreamOrDevice, check_stream, checked_axis, dtype_argument, integer_or_none, one_integer
 from mlx.ops.indexing import take
 from mlx.ops.random_state import checked_draw_shape, draw_key
-from mlx.primitives.arithmetic import ABS, LESS, MAXIMUM, MINIMUM, NOT_EQUAL, SIGN
+from mlx.primitives.arithmetic import ABS, EQUAL, LESS, MAXIMUM, MINIMUM, NOT_EQUAL, SIGN
 from mlx.primitives.bitwise import LOGICAL_AND, LOGICAL_OR
+from mlx.primitives.elementwise import SELECT
 from mlx.primitives.error_function import ERF, ERFINV
 from mlx.primitives.exact_product import EXACT_PRODUCT
 from mlx.primitives.exponential import EXP, LOG, LOG1P
@@ -59,9 +62,7 @@ def _floating(dtype: Dtype | None, function: str) -> Dtype:
     """`dtype`, float32 for None; an error where it is no floating one."""
     if dtype is None:
         return float32
-    if not isinstance(dtype, Dtype):
-        raise TypeError(f"[{function}] dtype must be a Dtype such as mx.float32, got {dtype!r}.")
-    if not dtype.is_floating:
+    if not dtype_argument(dtype, function).is_floating:
         raise ValueError(f"[{function}] Can only generate numbers of a real floating point type, got {dtype.name}.")
     return dtype
 
@@ -92,7 +93,8 @@ def _uniform_between(low: Node, high: Node, shape: Shape, key: array | None, fun
             )
     x = RANDOM_UNIFORM(draw_key(key), shape, dtype)
     if low.primitive is SCALAR and high.primitive is SCALAR:
-        width = float(high.value.numpy() - low.value.numpy())  # type: ignore[union-attr]
+        with np.errstate(invalid="ignore"):  # between infinite bounds it is NaN
+            width = float(high.value.numpy() - low.value.numpy())  # type: ignore[union-attr]
         if width != 1:
             x = EXACT_PRODUCT(x, scalar_node(width, dtype))
         return x + low if low.params[0] else x
@@ -172,9 +174,7 @@ def normal(
         check_stream(stream, "normal")
     if dtype is None:
         dtype = float32
-    elif not isinstance(dtype, Dtype):
-        raise TypeError(f"[normal] dtype must be a Dtype such as mx.float32, got {dtype!r}.")
-    elif not dtype.is_inexact:
+    elif not dtype_argument(dtype, "normal").is_inexact:
         raise ValueError(f"[normal] Only floating point and complex64 types are supported, got {dtype!r}.")
     extents = checked_draw_shape(shape, "normal")
     if dtype is complex64:
@@ -308,8 +308,8 @@ def laplace(
     """
     if stream is not None:
         check_stream(stream, "laplace")
-    dtype = _floating(dtype, "laplace")
     center, width = _number(loc, "laplace", "loc"), _number(scale, "laplace", "scale")
+    dtype = _floating(dtype, "laplace")
     unit = RANDOM_UNIFORM(draw_key(key), checked_draw_shape(shape, "laplace"), float32) * 2 + float(LOWEST)
     if dtype is float64:
         unit = cast(unit, float64)
@@ -391,6 +391,7 @@ def randint(
     Raises:
         ValueError: `dtype` is no integer type or bool_, the bounds do not broadcast to `shape`, or an extent is
             negative.
+        TypeError: `dtype` is no dtype.
 
     Example:
         >>> import mlx.core as mx
@@ -399,8 +400,8 @@ def randint(
     """
     if stream is not None:
         check_stream(stream, "randint")
-    dtype = int32 if dtype is None else dtype
-    if not isinstance(dtype, Dtype) or not (dtype.is_integer or dtype is bool_):
+    dtype = int32 if dtype is None else dtype_argument(dtype, "randint")
+    if not (dtype.is_integer or dtype is bool_):
         raise ValueError(f"[randint] randint only accepts integer dtypes and bool, got {dtype!r}.")
     first, last = node_of(low, "randint", "low"), node_of(high, "randint", "high")
     extents = checked_draw_shape(shape, "randint")
@@ -430,7 +431,8 @@ def categorical(
     """Positions along an axis, drawn with the probabilities softmax(logits).
 
     The position of the largest of logits plus Gumbel numbers has that distribution. Several draws from a single
-    distribution look uniform numbers up in its cumulative probabilities instead.
+    distribution look uniform numbers up in its cumulative probabilities instead. There, infinite logits share all
+    probability, and logits that are all minus infinity are as likely as each other.
 
     Args:
         logits: array of logarithms of probabilities, up to a constant.
@@ -445,8 +447,9 @@ def categorical(
 
     Raises:
         IndexError: `axis` is out of range.
-        ValueError: both `shape` and `num_samples` are given, `shape` does not fit, or there is nothing to draw from.
-        TypeError: `logits` is no array.
+        ValueError: both `shape` and `num_samples` are given, `shape` does not fit, there is nothing to draw from, or
+            `logits` are complex.
+        TypeError: `logits` is no array, or `axis` or `num_samples` no integer.
 
     Example:
         >>> import mlx.core as mx
@@ -458,19 +461,19 @@ def categorical(
         check_stream(stream, "categorical")
     if not isinstance(logits, array):
         raise TypeError(f"[categorical] logits must be an array, got {type(logits).__name__}.")
-    if shape is not None and num_samples is not None:
-        raise ValueError("[categorical] At most one of shape or num_samples can be specified.")
+    count = () if num_samples is None else (one_integer(num_samples, "categorical", "num_samples"),)
     x = logits._node
-    ndim = x.ndim
-    if not -ndim <= axis < ndim:
-        raise IndexError(f"[categorical] Invalid axis {axis} for logits with {ndim} dimensions.")
-    axis %= ndim
+    axis = checked_axis(axis, x.ndim, "categorical")
+    if shape is not None and count:
+        raise ValueError("[categorical] At most one of shape or num_samples can be specified.")
+    if x.dtype.is_complex:
+        raise ValueError("[categorical] logits must be real. Take their real part with mx.real.")
     entries = x.shape[axis]
     if not entries:
         raise ValueError(f"[categorical] logits of shape {x.shape} have no entry along axis {axis} to draw.")
     extents = (*x.shape[:axis], *x.shape[axis + 1 :])
-    if num_samples is not None:
-        extents += checked_draw_shape((num_samples,), "categorical")
+    if count:
+        extents += checked_draw_shape(count, "categorical")
         x = reshape(x, (*x.shape, 1))
     elif shape is not None:
         reduced, extents = extents, checked_draw_shape(shape, "categorical")
@@ -489,7 +492,9 @@ def categorical(
 
 def _position_by_inversion(logits: Node, shape: Shape, key: array | None) -> Node:
     """Where uniform numbers fall among the cumulative probabilities of one distribution: one number a draw."""
-    cumulative = CUMSUM(EXP(logits - MAX(logits, (0,), True)), 0, False)
+    largest = MAX(logits, (0,), True)
+    # An infinite logit less itself is NaN.
+    cumulative = CUMSUM(EXP(SELECT(EQUAL(logits, largest), 0, logits - largest)), 0, False)
     total = slice_axis(cumulative, 0, logits.size - 1, 1)
     unit = cast(RANDOM_UNIFORM(draw_key(key), shape, float32), logits.dtype)
     return MINIMUM(SEARCHSORTED(cumulative, unit * total, True), logits.size - 1)
@@ -507,7 +512,7 @@ def permutation(x: int | array, axis: int = 0, key: array | None = None, stream:
         Array (x,) of uint32, or an array of the shape and dtype of `x`.
 
     Raises:
-        TypeError: `x` is neither an integer nor an array.
+        TypeError: `x` is neither an integer nor an array, or `axis` no integer.
         IndexError: `axis` is out of range.
         ValueError: `x` is negative.
 
@@ -518,13 +523,14 @@ def permutation(x: int | array, axis: int = 0, key: array | None = None, stream:
     """
     if stream is not None:
         check_stream(stream, "permutation")
-    if isinstance(x, int):
-        return wrap(_permutation(x, key))
-    if not isinstance(x, array):
+    if isinstance(x, array):
+        along = checked_axis(axis, x.ndim, "permutation")
+        return take(x, wrap(_permutation(x._node.shape[along], key)), along)
+    one_integer(axis, "permutation", "axis")
+    extent = integer_or_none(x)
+    if extent is None:
         raise TypeError(f"[permutation] x must be an integer or an array, got {type(x).__name__}.")
-    if not -x.ndim <= axis < x.ndim:
-        raise IndexError(f"[permutation] Invalid axis {axis} for array with {x.ndim} dimensions.")
-    return take(x, wrap(_permutation(x._node.shape[axis], key)), axis)
+    return wrap(_permutation(extent, key))
 
 
 def _permutation(extent: int, key: array | None) -> Node:
@@ -545,17 +551,16 @@ def multivariate_normal(
     Args:
         mean: array (..., n).
         cov: array (..., n, n) of symmetric positive semi-definite matrices, which is not checked.
-        shape: shape of the result without the axis n, to which the leading axes of `mean` and `cov` broadcast; by
-            default what they broadcast to.
+        shape: shape of the result without the axis n; the leading axes of `mean` and `cov` and it broadcast together.
         dtype: float32 or None.
         key: key to draw from; by default the thread's state.
 
     Returns:
-        Array (*shape, n) of float32. Differentiable in `mean` and `cov`.
+        Array (..., n) of float32, of float64 where `mean` is. Differentiable in `mean` and `cov`.
 
     Raises:
         ValueError: the shapes do not fit, or `dtype` is not float32.
-        TypeError: `mean` or `cov` is no array.
+        TypeError: `mean` or `cov` is no array, or `dtype` no dtype.
 
     Example:
         >>> import mlx.core as mx
@@ -569,20 +574,17 @@ def multivariate_normal(
         raise TypeError(
             f"[multivariate_normal] mean and cov must be arrays, got {type(mean).__name__} and {type(cov).__name__}."
         )
-    if dtype is not None and dtype is not float32:
+    if dtype is not None and dtype_argument(dtype, "multivariate_normal") is not float32:
         raise ValueError(f"[multivariate_normal] dtype must be float32, got {dtype!r}.")
     center, spread = mean._node, cov._node
     _check_moments(center, spread)
     lead = broadcast_shape(center.shape[:-1], spread.shape[:-2])
-    extents = checked_draw_shape(shape, "multivariate_normal") or lead
-    if broadcast_shape(extents, lead) != extents:
-        raise ValueError(
-            f"[multivariate_normal] Cannot generate random values of shape {extents} from mean and cov of shape {lead}."
-        )
+    extents = broadcast_shape(checked_draw_shape(shape, "multivariate_normal"), lead)
     order = center.shape[-1]
     x = RANDOM_NORMAL(draw_key(key), (*extents, 1, order), float32) * _ROOT_OF_2
     x = matmul(x, MATRIX_ROOT(cast(spread, float32)))
-    return wrap(reshape(x, (*extents, order)) + cast(center, float32))
+    kind = float64 if center.dtype is float64 else float32
+    return wrap(cast(reshape(x, (*extents, order)), kind) + cast(center, kind))
 
 
 def _check_moments(center: Node, spread: Node) -> None:

@@ -13,7 +13,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import uint32
 from mlx.ir.node import Node, Shape, record
 from mlx.ir.primitive import data_node
-from mlx.ops.arguments import StreamOrDevice, check_stream
+from mlx.ops.arguments import StreamOrDevice, check_stream, integer_or_none, one_integer
 from mlx.primitives.random import RANDOM_BITS, SPLIT_KEY, split_in_two
 from mlx.primitives.structure import PROJECT
 
@@ -44,9 +44,10 @@ def key(seed: int) -> array:
 
 
 def _key_of_seed(seed: int, function: str) -> Node:
-    if not isinstance(seed, int) or not 0 <= seed < 2**64:
+    number = integer_or_none(seed)
+    if number is None or not 0 <= number < 2**64:
         raise TypeError(f"[{function}] seed must be an integer from 0 to 2**64 - 1, got {seed!r}.")
-    return data_node(np.array(divmod(int(seed), 2**32), np.uint32), uint32)
+    return data_node(np.array(divmod(number, 2**32), np.uint32), uint32)
 
 
 class _Thread(threading.local):
@@ -169,9 +170,8 @@ def split(key: array, num: int = 2, stream: StreamOrDevice = None) -> array:
     """
     if stream is not None:
         check_stream(stream, "split")
-    if not isinstance(num, int):
-        raise TypeError(f"[split] num must be an integer, got {type(num).__name__}.")
-    return wrap(RANDOM_BITS(checked_key(key), checked_draw_shape((num, 2), "split"), uint32))
+    count = one_integer(num, "split", "num")
+    return wrap(RANDOM_BITS(checked_key(key), checked_draw_shape((count, 2), "split"), uint32))
 
 
 def checked_draw_shape(shape: Sequence[int], function: str) -> Shape:
