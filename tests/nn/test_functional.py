@@ -215,3 +215,55 @@ def test_a_key_is_a_key(net):
     for key, what in ((7, "int"), (mx.array([1, 2, 3]), r"shape \(3,\)"), (mx.array([1.0, 2.0]), "float32")):
         with pytest.raises(ValueError, match=r"\[Module\.apply\] key must be a key such as .*" + what):
             net.apply({}, X, key=key)
+
+
+class Counting(nn.Module):
+    """Counts its calls by an update in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = mx.array(2.0)
+        self.calls = [mx.array(0.0)]
+        self.freeze(keys="calls")
+
+    def __call__(self, x):
+        self.calls[0] += 1
+        return self.scale * x
+
+
+def test_updates_in_place_reach_neither_the_module_nor_what_it_is_given():
+    module, x = Counting(), mx.array(3.0)
+    params, state = module.trainable_parameters(), module.frozen_parameters()
+    y, new = module.apply(params, x, state=state)
+    assert (y.item(), new["calls"][0].item()) == (6.0, 1.0)
+    assert state["calls"][0].item() == 0.0
+    assert module.calls[0].item() == 0.0
+    _, newer = module.apply(params, x, state=new)
+    assert (newer["calls"][0].item(), new["calls"][0].item()) == (2.0, 1.0)
+    given = {"calls": [mx.array(7.0)]}
+    module.apply(given, x)
+    assert given["calls"][0].item() == 7.0
+    assert module.calls[0].item() == 0.0
+    with pytest.raises(ValueError, match=r"assigns 'calls\.0', which is not in state"):
+        module.apply(params, x, state={})
+    assert module.calls[0].item() == 0.0
+    module.apply(params, x)  # in module style it stays, like an assignment
+    assert module.calls[0].item() == 1.0
+
+
+def test_arrays_that_are_one_stay_one_inside():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = mx.array(1.0)
+            self.second = self.first
+
+        def __call__(self):
+            assert self.first is self.second
+            return self.first
+
+    module = Tied()
+    first = module.first
+    module.apply({}, state={})
+    assert module.first is first
+    assert module.second is first

@@ -100,3 +100,22 @@ def test_a_module_is_an_argument_of_the_plain_transform():
     grads = mx.grad(lambda model, x: model(x).sum())(model, mx.array([[3.0]]))
     assert grads["weight"].tolist() == [[3.0]]
     assert type(grads) is dict
+
+
+def test_what_the_function_updates_in_place_stays():
+    model = line()
+    model.calls = mx.array(0.0)
+    calls, weight = model.calls, model.weight
+
+    def loss_fn(x):
+        model.calls += 1
+        return (model.calls * model(x)).sum()
+
+    for step in (1.0, 2.0):
+        _, grads = nn.value_and_grad(model, loss_fn)(mx.array([[3.0]]))
+        assert model.calls.item() == step
+        # calls (2 x + 1), in calls and in the weight
+        assert grads["calls"].item() == 7.0
+        assert grads["weight"].tolist() == [[3.0 * step]]
+    assert calls.item() == 0.0
+    assert model.weight is weight

@@ -81,6 +81,30 @@ def test_an_update_leaves_the_state_that_it_is_given(name):
     assert all(x is y for (_, x), (_, y) in zip(tree_flatten(state), held, strict=True))
 
 
+def test_a_formula_that_updates_in_place_leaves_the_state_that_it_is_given():
+    class Momentum(optim.Optimizer):
+        def __init__(self):
+            super().__init__()
+            self._maybe_schedule("learning_rate", 0.5)
+
+        def init_single(self, parameter, state):
+            state["v"] = mx.zeros_like(parameter)
+
+        def apply_single(self, gradient, parameter, state):
+            state["v"] += gradient
+            return parameter - self.learning_rate * state["v"]
+
+    params, grads = {"w": mx.array([1.0])}, {"w": mx.array([2.0])}
+    optimizer = Momentum()
+    state = optimizer.init(params)
+    params, new = optimizer.update(params, grads, state)
+    params, newer = optimizer.update(params, grads, new)
+    assert [s["w"]["v"].tolist() for s in (state, new, newer)] == [[0.0], [2.0], [4.0]]
+    assert params["w"].tolist() == [1.0 - 0.5 * 2.0 - 0.5 * 4.0]
+    optimizer.update(params, grads)
+    assert state["w"]["v"].tolist() == [0.0]
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_it_can_be_compiled(name):
     optimizer = OPTIMIZERS[name]()

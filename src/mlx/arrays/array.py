@@ -24,6 +24,7 @@ from mlx.arrays.operators import (
     power,
     reflected,
 )
+from mlx.ir.changes import note_update
 from mlx.ir.dtypes import Dtype, bool_
 from mlx.ir.node import Node, Shape, hooks, record
 from mlx.ir.sizes import fixed, open_sizes, plain
@@ -268,7 +269,9 @@ class array:
         return indexing.get_item(self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._node = indexing.set_item(self, key, value)
+        node = indexing.set_item(self, key, value)
+        note_update(self)
+        self._node = node
 
     # ------------------------------------------------------------------ operators
 

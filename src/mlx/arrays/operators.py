@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from mlx.arrays.operands import is_operand, number_node
+from mlx.ir.changes import note_update
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import record
 from mlx.ir.primitive import Primitive, broadcast_shape, scalar_node
@@ -148,7 +149,9 @@ def in_place(operator: Operator) -> Operator:
     """The augmented assignment of an operator: it rebinds the handle, so that every name of it sees the new value."""
 
     def assign(self: Any, other: Any) -> Any:
-        self._node = operator(self, other)._node
+        node = operator(self, other)._node
+        note_update(self)
+        self._node = node
         return self
 
     return assign

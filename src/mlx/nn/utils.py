@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
+from mlx.core.changes import Changes
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.functional import put
 from mlx.nn.layers.matching import match_parameters
 from mlx.utils import tree_flatten, tree_map_with_path
 
@@ -80,14 +82,14 @@ def _with_parameters(model: Module, parameters: dict[str, Any], run: Callable[[]
     """``run()`` while the model holds ``parameters``; afterwards it has back what ``run`` did not assign."""
     matches = match_parameters(model, parameters, "nn.value_and_grad")
     own = [container[key] for container, key, _ in matches]
-    try:
-        for container, key, array in matches:
-            container[key] = array
-        return run()
-    finally:
-        for (container, key, swapped), array in zip(matches, own, strict=True):
-            if _holds(container, key, swapped):
-                container[key] = array
+    with Changes() as changes:
+        try:
+            put(matches)
+            return run()
+        finally:
+            for (container, key, swapped), array in zip(matches, own, strict=True):
+                if _holds(container, key, swapped) and not changes.is_updated(swapped):
+                    container[key] = array
 
 
 def _holds(container: Any, key: Any, array: mx.array) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import mlx.core as mx
+from mlx.core.changes import unnoted
 
 from .state_tree import StateLog, TreeUpdate, arrange_state, check_arrays, completed_state, copied, with_untouched
 
@@ -113,7 +114,8 @@ class Optimizer:
                 "tree: model.trainable_parameters()."
             )
         on_state = self._on(state)
-        updated = on_state.apply_gradients(gradients, parameters)
+        with unnoted():
+            updated = on_state.apply_gradients(gradients, parameters)
         return with_untouched(updated, parameters), on_state.state
 
     def _on(self, state: dict) -> Self:

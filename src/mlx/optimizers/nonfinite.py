@@ -4,6 +4,7 @@ import copy
 from typing import Any, Self
 
 import mlx.core as mx
+from mlx.core.changes import note_assignment
 from mlx.utils import tree_flatten
 
 from .base import Optimizer
@@ -79,6 +80,7 @@ class SkipNonFinite(Optimizer):
             raise
         finite = _are_finite(gradients)
         _keep_unless(finite, self.optimizer.state, before)
+        note_assignment(self._state)
         self._state["skipped"] = self._state["skipped"] + mx.logical_not(finite)
         return _selected(finite, updated, parameters)
 

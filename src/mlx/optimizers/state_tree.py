@@ -6,10 +6,12 @@ here knows a formula: what happens at a leaf is the optimizer's ``init_single`` 
 """
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from itertools import zip_longest
 from typing import Any
 
 import mlx.core as mx
+from mlx.core.changes import note_assignment
 
 # Where a walk stands: () at the root, otherwise (path of the container, key). Growing such a pair costs next
 # to nothing on every step; the readable form is made only for an error.
@@ -29,6 +31,7 @@ class StateLog:
 
     def save(self, container: dict | list) -> None:
         """Remember the entries of one container."""
+        note_assignment(container)
         self._saved.append((container, container.copy()))
 
     def save_tree(self, tree: Any) -> None:
@@ -228,12 +231,12 @@ def with_untouched(updated: Any, parameters: Any) -> Any:
 
 
 def copied(tree: Any) -> Any:
-    """The same tree in containers of its own; tuples and leaves are shared."""
+    """The same tree in containers and arrays of its own, which cost nothing; tuples are shared."""
     if isinstance(tree, dict):
         return {key: copied(child) for key, child in tree.items()}
     if isinstance(tree, list):
         return [copied(child) for child in tree]
-    return tree
+    return copy(tree) if isinstance(tree, mx.array) else tree
 
 
 def rebuilt(like: list | tuple, items: Iterable[Any]) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from mlx.arrays.array import array, wrap
+from mlx.ir.changes import note_assignment
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape, hooks, record, recorder
 from mlx.primitives.slicing import zeros
@@ -159,6 +160,7 @@ class TracedInputs:
         if not is_container(tree):
             raise _NotAnArray
         structures = []
+        note_assignment(tree)
         for key, child in entries(tree):
             filled, structure = self._fill(child)
             structures.append(structure)

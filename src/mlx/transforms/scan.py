@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlx.arrays.array import array, wrap
-from mlx.ir.body import Body, traced_body
+from mlx.ir.body import Body, Kind, traced_body
 from mlx.ir.node import Node, recorder
 from mlx.ir.primitive import SCALAR, Primitive
 from mlx.ir.sizes import require_equal
@@ -23,6 +23,7 @@ from mlx.primitives.slicing import zeros
 from mlx.primitives.structure import PROJECT
 from mlx.transforms.differentiated import describe
 from mlx.transforms.forward import push_forward
+from mlx.transforms.loop_step import Place, Step, check_leaves
 from mlx.transforms.reverse import backward
 from mlx.transforms.tracing import filled, template
 from mlx.transforms.trees import leaves_with_paths
@@ -49,8 +50,10 @@ def scan(
 
     Args:
         fun: a function of the carry and of one entry of `xs` that returns the next carry and an output. Python runs it
-            once, or twice if it draws random numbers, on arrays without values. Arrays that it reads besides its
-            arguments are the same in all steps.
+            once on arrays without values, or twice if it draws random numbers or changes something besides its
+            arguments. What it changes goes from step to step, as in the loop: arrays that it updates in place, and
+            arrays that modules and optimizers assign to what they hold, such as running statistics and moments. All
+            else that it reads is the same in all steps.
         init: the first carry, an array or a tree of arrays. Each next one has its structure, shapes and dtypes.
         xs: an array or a tree of arrays of shape (length, ...) to go through; None where there are none.
         length: the number of steps, which `xs` tells where there are some.
@@ -63,8 +66,9 @@ def scan(
 
     Raises:
         TypeError: `fun` is not callable, a leaf is no array, or `reverse` no bool.
-        ValueError: lengths differ, `fun` does not return a pair, a carry differs in structure, shape or dtype, or `fun`
-            makes the random state depend on its arguments.
+        ValueError: lengths differ, `fun` does not return a pair, a carry differs in structure, shape or dtype, so does
+            what `fun` changes besides, or it makes the random state depend on its arguments. What it changed is then
+            as it was.
 
     Example:
         >>> import mlx.core as mx
@@ -74,20 +78,28 @@ def scan(
     """
     if not callable(fun):
         raise TypeError(f"[scan] fun must be callable, got {describe(fun)}.")
-    carries, entries = _nodes("init", init), _nodes("xs", xs)
+    entries = _nodes("xs", xs)
     steps = _length(xs, entries, length)
     backwards = flag(reverse, "scan", "reverse")
-    step = _Step(fun, init, xs, carries)
-    kinds = [*((x.shape, x.dtype) for x in carries), *((x.shape[1:], x.dtype) for x in entries)]
+    check_leaves("init", init)
+    step = Step(fun, init, xs)
+    kinds = [(x.shape[1:], x.dtype) for x in entries]
     key = thread_state()[0]
     try:
-        body, captured = traced_body("scan", step.run, kinds)
+        body, captured = traced_body("scan", step.run, [*_kinds(step.carries), *kinds])
         draws = thread_state()[0] is not key
-        if draws:
-            key_kind = (key._node.shape, key._node.dtype)
-            body, captured = traced_body("scan", step.run_drawing, [*kinds, key_kind])
+        if draws or step.changed:  # the random state, and what else it changes, must be given to the body
+            thread_state()[0] = key
+            again = Step(fun, init, xs, step.changed)
+            run = again.run_drawing if draws else again.run
+            if draws:
+                kinds.append((key._node.shape, key._node.dtype))
+            body, captured = traced_body("scan", run, [*_kinds(again.carries), *kinds])
+            _check_changed(step.changed, again.changed)
+            step = again
     finally:
         thread_state()[0] = key
+    carries = step.carries
     if draws:
         last, keys = _random_states(body, captured, key._node, steps, backwards)
         body = body.part(range(len(body.inputs)), body.outputs[:-1])
@@ -98,57 +110,21 @@ def scan(
         body = body.with_outputs([*body.outputs, *range(first, first + len(carries))])
     node = SCAN([*captured, *carries, *entries], body, len(carries), len(entries), steps, backwards)
     outputs = [PROJECT(node, position) for position in range(len(body.outputs))]
-    return filled((step.carry, step.output), outputs)
+    return step.put(outputs), filled(step.output, outputs)
 
 
-class _Step:
-    """The function of one step, on the nodes of its carry and of its entries."""
+def _kinds(nodes: Sequence[Node]) -> list[Kind]:
+    return [(x.shape, x.dtype) for x in nodes]
 
-    def __init__(self, fun: Callable[[Any, Any], Any], init: Any, xs: Any, carries: Sequence[Node]) -> None:
-        self.fun = fun
-        self.init = template(init, [])
-        self.xs = template(xs, [])
-        self.kinds = [(x.shape, x.dtype) for x in carries]
-        self.carry: Any = None
-        self.output: Any = None
 
-    def run(self, nodes: list[Node]) -> list[Node]:
-        count = len(self.kinds)
-        returned = self.fun(filled(self.init, nodes[:count]), filled(self.xs, nodes[count:]))
-        if not isinstance(returned, tuple) or len(returned) != 2:
-            raise ValueError(f"[scan] fun must return a pair (carry, output), got {describe(returned)}.")
-        outputs: list[Node] = []
-        self.carry = template(returned[0], outputs)
-        self._check_carry(returned[0], outputs)
-        _check_leaves("the output of fun", returned[1])
-        self.output = template(returned[1], outputs)
-        return outputs
-
-    def run_drawing(self, nodes: list[Node]) -> list[Node]:
-        """The same, with the random state as last entry and what it becomes as last output."""
-        thread_state()[0] = wrap(nodes[-1])
-        return [*self.run(nodes[:-1]), thread_state()[0]._node]
-
-    def _check_carry(self, carry: Any, nodes: Sequence[Node]) -> None:
-        wanted = list(leaves_with_paths(self.init, "carry"))
-        given = list(leaves_with_paths(carry, "carry"))
-        if [path for path, _ in wanted] != [path for path, _ in given]:
+def _check_changed(first: Sequence[Place], second: Sequence[Place]) -> None:
+    """Refuse a function that changes other things outside when it is run again."""
+    known = {place.identity for place in first}
+    for place in second:
+        if place.identity not in known:
             raise ValueError(
-                f"[scan] fun must return a carry of the structure of init, with the leaves "
-                f"{[path for path, _ in wanted]}, but it has {[path for path, _ in given]}."
+                f"[scan] fun changes {place.name}, which it did not when it was run before: carry it instead."
             )
-        for path, value in given:
-            if not isinstance(value, array) and value is not None:
-                raise TypeError(f"[scan] {path} that fun returns must be an array, got {describe(value)}.")
-        paths = [path for path, value in given if isinstance(value, array)]
-        if len(nodes) != len(self.kinds):
-            raise ValueError("[scan] fun must return arrays where init has arrays, and None where it has None.")
-        for path, node, (shape, dtype) in zip(paths, nodes, self.kinds, strict=True):
-            if node.shape != shape or node.dtype is not dtype:
-                raise ValueError(
-                    f"[scan] {path} that fun returns is of shape {node.shape} and {node.dtype}, but that of init is of "
-                    f"shape {shape} and {dtype}. Every step's carry must be like the first: cast it, or make init so."
-                )
 
 
 def _random_states(body: Body, captured: Sequence[Node], key: Node, length: int, reverse: bool) -> tuple[Node, Node]:
@@ -167,16 +143,10 @@ def _random_states(body: Body, captured: Sequence[Node], key: Node, length: int,
 
 
 def _nodes(path: str, tree: Any) -> list[Node]:
-    _check_leaves(path, tree)
+    check_leaves(path, tree)
     nodes: list[Node] = []
     template(tree, nodes)
     return nodes
-
-
-def _check_leaves(root: str, tree: Any) -> None:
-    for path, value in leaves_with_paths(tree, root):
-        if not isinstance(value, array) and value is not None:
-            raise TypeError(f"[scan] {path} must be an array, got {describe(value)}; make it one with mx.array.")
 
 
 def _length(xs: Any, entries: Sequence[Node], length: int | None) -> int:

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from mlx.arrays.array import array, wrap
+from mlx.ir.changes import note_assignment, note_update
 from mlx.ir.node import Node, OpenTransform, Shape, next_serial, recorder
 from mlx.ir.sizes import Sizes
 from mlx.ir.trace import Trace, placeholder, set_apart, specialised
@@ -128,6 +129,7 @@ class _Arguments:
         """Put placeholders in the arrays of captured state, where other parts of the program see them as well."""
         if type(tree) is array:
             node = tree._node
+            note_update(tree)
             self._handles.append((tree, node))
             tree._node = self._placeholder(node)
         elif is_container(tree):
@@ -146,6 +148,8 @@ class _Arguments:
         """The container itself, whose entries are noted; that of this thread for the random state."""
         if type(container) is RandomState:
             container = thread_state()
+        elif not isinstance(container, tuple):
+            note_assignment(container)
         if isinstance(container, dict):
             self._containers.append((container, dict(container)))
         elif isinstance(container, list):
@@ -209,6 +213,8 @@ def filled(tree: Any, nodes: list[Node]) -> Any:
 
 def write_back(state: Any, tree: Any, nodes: list[Node]) -> None:
     """Leave captured state as the template says, with arrays in its slots; its containers stay the same objects."""
+    if not isinstance(state, tuple | RandomState):
+        note_assignment(state)
     if isinstance(state, dict):
         if len(state) != len(tree) or state.keys() != tree.keys():
             for key in state.keys() - tree.keys():
@@ -217,6 +223,7 @@ def write_back(state: Any, tree: Any, nodes: list[Node]) -> None:
     elif isinstance(state, tuple):
         for mine, child in zip(state, tree, strict=True):
             if type(child) is Slot:  # changed in place, since a tuple holds it
+                note_update(mine)
                 mine._node = nodes[child.index]
             elif is_container(child):
                 write_back(mine, child, nodes)

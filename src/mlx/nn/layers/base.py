@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, overload
 
 import mlx.core as mx
-from mlx.nn.layers.functional import call_with
+from mlx.core.changes import note_assignment
+from mlx.nn.layers.functional import call_with, put
 from mlx.nn.layers.matching import match_modules, match_parameters, nearest
 from mlx.utils import tree_flatten, tree_map_with_path
 
@@ -73,6 +74,7 @@ class Module(dict):
             raise AttributeError(_missing_attribute(self, name)) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
+        note_assignment(self)
         if isinstance(value, (mx.array, dict, list, tuple)):
             self.__dict__.pop(name, None)
             self[name] = value
@@ -81,6 +83,7 @@ class Module(dict):
             self.pop(name, None)
 
     def __delattr__(self, name: str) -> None:
+        note_assignment(self)
         if name in self:
             del self[name]
         else:
@@ -227,8 +230,7 @@ class Module(dict):
             >>> layer.bias
             array([5], dtype=float32)
         """
-        for container, key, array in match_parameters(self, parameters, "Module.update", strict):
-            container[key] = array
+        put(match_parameters(self, parameters, "Module.update", strict))
         return self
 
     @overload
@@ -317,8 +319,7 @@ class Module(dict):
 
     def _map_parameters(self, api: str, map_fn: Callable[..., Any], filter_fn: ModuleFilter | None = None) -> Self:
         selected = filter_fn if filter_fn is not None else Module.valid_parameter_filter
-        for container, key, array in match_parameters(self, self.filter_and_map(selected, map_fn), api):
-            container[key] = array
+        put(match_parameters(self, self.filter_and_map(selected, map_fn), api))
         return self
 
     def update_modules(self, modules: dict[str, Any], strict: bool = True) -> Self:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
+from mlx.core.changes import Changes, note_assignment
 from mlx.nn.layers.matching import match_parameters
 from mlx.utils import Path, format_path, tree_map
 
@@ -33,8 +34,9 @@ def call_with(
     given = match_parameters(module, state, "Module.apply")
     with _drawing_from(key), _Unchanged(module) as call:
         call.put(places, given)
-        result = function(*args, **kwargs)
-        call.check_changes(given)
+        with Changes() as changes:
+            result = function(*args, **kwargs)
+        call.check_changes(given, changes)
         updated = iter([container[name] for container, name, _ in given])
         return result, tree_map(lambda array: next(updated), state)
 
@@ -68,8 +70,7 @@ def _holding(places: list[Place]) -> Iterator[None]:
     """The arrays are in their places, and afterwards the module's own ones again."""
     own = [container[name] for container, name, _ in places]
     try:
-        for container, name, array in places:
-            container[name] = array
+        put((container, name, array.__copy__()) for container, name, array in places)  # the caller's stay as they are
         yield
     finally:
         for (container, name, _), array in zip(places, own, strict=True):
@@ -93,8 +94,19 @@ def _drawing_from(key: mx.array | None) -> Iterator[None]:
         mx.random.state[0] = own
 
 
+def put(places: Iterable[Place]) -> None:
+    """Put arrays in their places."""
+    for container, name, array in places:
+        note_assignment(container)
+        container[name] = array
+
+
 class _Unchanged:
-    """A module that is as it was when all is over, whatever is put into it or assigned to it meanwhile."""
+    """A module that is as it was when all is over, whatever is put into it, assigned to it or updated in it meanwhile.
+
+    Meanwhile it holds copies of arrays, which cost nothing, so that updates in place reach neither the module's own
+    arrays nor the caller's.
+    """
 
     def __init__(self, module: Any) -> None:
         self._held: list[tuple[Path, Any, Any]] = []
@@ -125,16 +137,24 @@ class _Unchanged:
         for container, name, _ in state:
             if (id(container), name) in taken:
                 raise ValueError(f"[Module.apply] '{self._name(container, name)}' is in params and in state.")
+        taken |= {(id(container), name) for container, name, _ in state}
+        copies: dict[int, mx.array] = {}  # arrays that are one stay one
+        for _, container, entries in self._held:
+            note_assignment(container)
+            for name, value in entries.items() if isinstance(entries, dict) else enumerate(entries):
+                if isinstance(value, mx.array) and (id(container), name) not in taken:
+                    container[name] = copies.setdefault(id(value), value.__copy__())
         for container, name, array in (*parameters, *state):
-            container[name] = array
+            container[name] = array.__copy__()
         self._put = [dict(c) if isinstance(c, dict) else dict(enumerate(c)) for _, c, _ in self._held]
 
-    def check_changes(self, allowed: list[Place]) -> None:
+    def check_changes(self, allowed: list[Place], changes: Changes) -> None:
         """Refuse a call that assigned an array elsewhere, since the assignment would be lost."""
         places = {(id(container), name) for container, name, _ in allowed}
         for (_, container, _), before in zip(self._held, self._put, strict=True):
             for name, value in container.items() if isinstance(container, dict) else enumerate(container):
-                changed = isinstance(value, mx.array) and value is not before.get(name)
+                assigned = value is not before.get(name)
+                changed = isinstance(value, mx.array) and (assigned or changes.is_updated(value))
                 if changed and (id(container), name) not in places:
                     raise ValueError(
                         f"[Module.apply] The call assigns '{self._name(container, name)}', which is not in state; pass "

@@ -1,0 +1,309 @@
+"""Modules and optimizers that a step of `mx.scan` changes: as the loop in Python does, or all is left as it was."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import mlx.core as mx
+import mlx.nn as nn
+import mlx.optimizers as optim
+from mlx.utils import tree_flatten
+
+XS = mx.random.normal((5, 4, 2), key=mx.random.key(0))
+FINAL_MEAN = sum(0.1 * 0.9 ** (4 - i) * np.array(x).mean(0) for i, x in enumerate(XS))
+FINAL_VARIANCE = 0.9**5 + sum(0.1 * 0.9 ** (4 - i) * np.array(x).var(0, ddof=1) for i, x in enumerate(XS))
+
+
+def contents(tree):
+    return {path: id(leaf) for path, leaf in tree_flatten(tree) if isinstance(leaf, mx.array)}
+
+
+@pytest.fixture(params=["numpy", "xla"])
+def engine(request):
+    with mx.engine(request.param):
+        yield request.param
+
+
+def test_running_statistics_go_from_step_to_step(engine):
+    norm = nn.BatchNorm(2)
+    _, ys = mx.scan(lambda c, x: (c, norm(x)), None, XS)
+    x = np.array(XS)
+    wanted = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(ys, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(norm.running_mean, FINAL_MEAN, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(norm.running_var, FINAL_VARIANCE, rtol=1e-5)
+    norm.eval()(XS[0])
+
+
+def test_backwards_the_first_entry_is_the_last(engine):
+    norm = nn.BatchNorm(2)
+    mx.scan(lambda c, x: (c, norm(x)), None, XS, reverse=True)
+    wanted = sum(0.1 * 0.9**i * np.array(x).mean(0) for i, x in enumerate(XS))
+    np.testing.assert_allclose(norm.running_mean, wanted, rtol=1e-4, atol=1e-6)
+
+
+def loop_in_a_loop(norm):
+    def outer(c, xs):
+        return mx.scan(lambda c, x: (c, norm(x)), c, xs)
+
+    mx.scan(outer, None, XS[None])
+
+
+def compiled_loop(norm):
+    @mx.compile
+    def unused(x):
+        return x
+
+    loop = mx.compile(lambda xs: mx.scan(lambda c, x: (c, norm(x)), None, xs)[1], inputs=norm.state, outputs=norm.state)
+    loop(unused(XS))
+
+
+def loop_of_a_compiled_step(norm):
+    state = [norm.state, mx.random.state]
+    step = mx.compile(lambda x: norm(x) + mx.random.normal(x.shape), inputs=state, outputs=state)
+    mx.scan(lambda c, x: (c, step(x)), None, XS)
+
+
+def differentiated_loop(norm):
+    def loss(xs):
+        return mx.scan(lambda c, x: (c + mx.checkpoint(norm)(x).square().sum(), None), mx.array(0.0), xs)[0]
+
+    assert mx.grad(loss)(XS).shape == XS.shape
+
+
+def loop_of_gradients_in_a_module(norm):
+    mx.scan(lambda c, x: (c, nn.value_and_grad(norm, lambda x: norm(x).sum())(x)[0]), None, XS)
+
+
+def loop_of_gradients_in_an_argument(norm):
+    norm.freeze().unfreeze()
+    mx.scan(lambda c, x: (c, mx.grad(lambda m, x: m(x).sum())(norm, x)["weight"]), None, XS)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        loop_in_a_loop,
+        compiled_loop,
+        loop_of_a_compiled_step,
+        differentiated_loop,
+        loop_of_gradients_in_a_module,
+        loop_of_gradients_in_an_argument,
+    ],
+    ids=lambda run: run.__name__,
+)
+def test_it_goes_together_with_every_transform(run):
+    norm = nn.BatchNorm(2)
+    run(norm)
+    np.testing.assert_allclose(norm.running_mean, FINAL_MEAN, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(norm.running_var, FINAL_VARIANCE, rtol=1e-5)
+    assert norm.weight.tolist() == [1, 1]
+
+
+OPTIMIZERS = {
+    "adamw": lambda: optim.AdamW(optim.cosine_decay(1e-2, 100)),
+    "several": lambda: optim.MultiOptimizer(
+        [optim.SGD(0.1, momentum=0.9), optim.Adam(1e-2)], [lambda p, _: "bias" in p]
+    ),
+    "skipping": lambda: optim.skip_nonfinite(optim.Lion(1e-3)),
+}
+
+
+def training_step(model, optimizer):
+    loss_and_grads = nn.value_and_grad(model, lambda x, y: nn.losses.mse_loss(model(x), y))
+
+    def step(carry, batch):
+        loss, grads = loss_and_grads(*batch)
+        optimizer.update(model, grads)
+        return carry, loss
+
+    return step
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_training_in_module_style_is_a_loop(make):
+    mx.random.seed(1)
+    x = mx.random.normal((6, 8, 3))
+    y = mx.sin(x.sum(axis=-1, keepdims=True))
+    # (no bias before the normalisation: its gradient is zero but for rounding, which Adam would blow up)
+    model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.BatchNorm(4), nn.Tanh(), nn.Dropout(0.3), nn.Linear(4, 1))
+    twin = copy.deepcopy(model)
+    optimizer, other = make(), make()
+    optimizer.init(model.trainable_parameters())
+    other.init(twin.trainable_parameters())
+
+    mx.random.seed(2)
+    step = training_step(twin, other)
+    losses = [step(None, batch)[1] for batch in zip(x, y, strict=True)]
+    state = mx.random.state[0].tolist()
+    mx.random.seed(2)
+    _, scanned = mx.scan(training_step(model, optimizer), None, (x, y))
+
+    np.testing.assert_allclose(scanned, mx.stack(losses), rtol=1e-5)
+    assert mx.random.state[0].tolist() == state
+    assert optimizer.step.item() == 6
+    for (path, array), (_, wanted) in zip(
+        tree_flatten([model, optimizer.state]), tree_flatten([twin, other.state]), strict=True
+    ):
+        np.testing.assert_allclose(array, wanted, rtol=2e-4, atol=1e-6, err_msg=path)
+    optimizer.update(model, training_gradients(model, x[0], y[0]))
+
+
+def training_gradients(model, x, y):
+    return nn.value_and_grad(model, lambda x, y: nn.losses.mse_loss(model(x), y))(x, y)[1]
+
+
+class Counting(nn.Module):
+    """Everything that a call can change: in place, in a list, as a tuple, as a plain attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = mx.array(0)
+        self.sums = [mx.array(0.0)]
+        self.latest = (mx.array(0.0), mx.array(0.0))
+        self.ndim = None
+
+    def __call__(self, x):
+        self.calls += 1
+        self.sums[0] += x.sum()
+        self.latest = (self.latest[1], x.sum())
+        self.ndim = x.ndim
+        self.sizes = x.shape
+        return x
+
+
+def test_updates_in_place_and_tuples_are_carried(engine):
+    module, total = Counting(), mx.zeros((4, 2))
+    calls = module.calls
+
+    def step(_, x):
+        total[:, 0] += x[:, 0]
+        return None, module(x)
+
+    mx.scan(step, None, XS)
+    x = np.array(XS)
+    assert module.calls.item() == 5
+    assert module.calls is calls
+    np.testing.assert_allclose(module.sums[0], x.sum(), rtol=1e-5)
+    np.testing.assert_allclose(module.latest, [x[3].sum(), x[4].sum()], rtol=1e-5)
+    np.testing.assert_allclose(total, np.stack([x[:, :, 0].sum(0), np.zeros(4)], 1), rtol=1e-5)
+    assert (module.ndim, module.sizes) == (2, (4, 2))
+
+
+def test_no_step_changes_nothing():
+    norm, module = nn.BatchNorm(2), Counting()
+    mx.scan(lambda c, x: (c, module(norm(x))), None, XS[:0])
+    assert norm.running_mean.tolist() == [0, 0]
+    assert norm.running_var.tolist() == [1, 1]
+    assert module.calls.item() == 0
+
+
+def test_an_exception_leaves_all_as_it_was():
+    norm, module = nn.BatchNorm(2), Counting()
+    before = contents([norm, module])
+
+    def failing(c, x):
+        module(norm(x))
+        raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        mx.scan(failing, None, XS)
+    assert contents([norm, module]) == before
+    assert module.calls.item() == 0
+    assert module.sums[0].item() == 0
+
+
+class Remembering(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.seen = mx.zeros((0, 2))
+        self.last = None
+
+    def grow(self, x):
+        self.seen = mx.concatenate([self.seen, x])
+        return x
+
+    def keep(self, x):
+        self.last = x
+        return x
+
+    def add(self, x):
+        self.parts = [x]
+        return x
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("grow", r"fun leaves 'seen' of a Remembering of shape \(4, 2\) .* but found .* of shape \(0, 2\)"),
+        ("keep", r"fun assigns 'last' of a Remembering, which holds no array before the first step\. Put one there"),
+        ("add", r"fun assigns 'parts' of a Remembering, which holds no array"),
+    ],
+)
+def test_what_cannot_be_carried_is_refused_and_all_as_it_was(method, message):
+    module = Remembering()
+    seen = module.seen
+    with pytest.raises(ValueError, match=r"^\[scan\] " + message):
+        mx.scan(lambda c, x: (c, getattr(module, method)(x)), None, XS)
+    assert module.seen is seen
+    assert module.last is None
+    assert not hasattr(module, "parts")
+
+
+def test_an_optimizer_without_state_is_told_to_get_one_first():
+    model = nn.Linear(2, 1)
+    optimizer = optim.Adam(1e-2)
+    before = contents(model)
+    ys = mx.zeros((5, 4, 1))
+    with pytest.raises(ValueError, match=r"optimizer\.init\(parameters\)"):
+        mx.scan(training_step(model, optimizer), None, (XS, ys))
+    assert contents(model) == before
+    optimizer.init(model.trainable_parameters())
+    mx.scan(training_step(model, optimizer), None, (XS, ys))
+    assert optimizer.step.item() == 5
+
+
+def test_the_functional_forms_change_nothing_outside():
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm(3), nn.Dropout(0.5))
+    optimizer = optim.Adam(1e-2)
+    params, state = net.trainable_parameters(), net.frozen_parameters()
+    moments = optimizer.init(params)
+    before = contents([net, params, state, moments, optimizer.state])
+    runs = []
+
+    def step(carry, x):
+        runs.append(1)
+        params, state, moments = carry
+
+        def loss(params):
+            y, new = net.apply(params, x, state=state, key=mx.random.key(0))
+            return y.square().mean(), new
+
+        (value, state), grads = mx.value_and_grad(loss)(params)
+        return (
+            *optimizer.update(params, grads, moments)[:1],
+            state,
+            optimizer.update(params, grads, moments)[1],
+        ), value
+
+    (_, state_after, moments_after), losses = mx.scan(step, (params, state, moments), XS)
+    assert len(runs) == 1  # nothing outside was changed, so nothing had to be carried
+    assert losses.shape == (5,)
+    assert moments_after["step"].item() == 5
+    assert np.abs(state_after["layers"][1]["running_mean"]).sum() > 0
+    assert contents([net, params, state, moments, optimizer.state]) == before
+
+
+def test_one_step_from_a_state_that_is_not_carried():
+    weights = {"w": mx.array([1.0, 2.0])}
+    optimizer = optim.SGD(0.5, momentum=0.9)
+    state = optimizer.init(weights)
+
+    def step(total, x):
+        adapted, _ = optimizer.update(weights, {"w": x}, state)
+        return total + adapted["w"].sum(), None
+
+    xs = mx.array([[1.0, 0.0], [0.0, 4.0]])
+    # a first step with momentum goes down by 0.5 x
+    assert mx.scan(step, mx.array(0.0), xs)[0].item() == (3 - 0.5) + (3 - 2)
