@@ -268,7 +268,7 @@ def outer(a: array, b: array, /, *, stream: StreamOrDevice = None) -> array:
     return wrap(reshape(x, (x.size, 1))) * wrap(reshape(y, (1, y.size)))
 
 
-def vecdot(a: array, b: array, /, *, axis: int = -1, stream: StreamOrDevice = None) -> array:
+def vecdot(a: array, b: array, /, axis: int = -1, *, stream: StreamOrDevice = None) -> array:
     """The dot products of vectors along an axis, complex ones conjugated in `a`.
 
     Args:

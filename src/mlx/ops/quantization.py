@@ -100,8 +100,8 @@ def quantize(
     group_size: int | None = None,
     bits: int | None = None,
     mode: str = "affine",
-    *,
     global_scale: array | None = None,
+    *,
     stream: StreamOrDevice = None,
 ) -> tuple[array, ...]:
     """Quantise the elements of an array in groups along its last axis.
