@@ -196,8 +196,13 @@ def test_unflatten_refuses_what_it_would_lose():
         tree_unflatten([("a.b", 1), ("a.b", 2)])
     with pytest.raises(ValueError, match="2 leaves"):
         tree_unflatten([("", 1), ("", 2)])
-    with pytest.raises(TypeError, match=r"\[tree_unflatten\] Paths must be strings, got 1"):
-        tree_unflatten([(1, 2)])
+    with pytest.raises(TypeError, match=r"\[tree_unflatten\] Paths must be strings, but that of entry 1 is 7"):
+        tree_unflatten([("a", 1), (7, 2)])
+    with pytest.raises(TypeError, match=r"\[tree_unflatten\] Expected \(path, leaf\) pairs or a dict .*, got int"):
+        tree_unflatten(5)
+    for entry in (("a",), ("a", 1, 2), "ab", 3):
+        with pytest.raises(ValueError, match=r"\[tree_unflatten\] Expected \(path, leaf\) pairs, but entry 1 is"):
+            tree_unflatten([("b", 1), entry])
 
 
 def test_reduce_starts_with_the_first_leaf_or_the_initializer():

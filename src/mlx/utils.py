@@ -215,18 +215,29 @@ def tree_unflatten(tree: Any) -> Any:
         The tree. Without any pair it is ``[]``; a single pair whose path is empty gives its leaf.
 
     Raises:
-        ValueError: If two pairs have the same path.
-        TypeError: If a path is not a string.
+        ValueError: If two pairs have the same path, or an entry is no pair.
+        TypeError: If ``tree`` cannot be gone through, or a path is not a string.
 
     Example:
         >>> tree_unflatten([("x", 1), ("y.0", 2), ("y.1", 3)])
         {'x': 1, 'y': [2, 3]}
     """
-    pairs = list(tree.items()) if isinstance(tree, dict) else list(tree)
-    for path, _ in pairs:
-        if not isinstance(path, str):
-            raise TypeError(f"[tree_unflatten] Paths must be strings, got {path!r}.")
+    pairs: list[Any] = list(tree.items()) if isinstance(tree, dict) else _listed(tree)
+    for position, pair in enumerate(pairs):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise ValueError(f"[tree_unflatten] Expected (path, leaf) pairs, but entry {position} is {pair!r}.")
+        if not isinstance(pair[0], str):
+            raise TypeError(f"[tree_unflatten] Paths must be strings, but that of entry {position} is {pair[0]!r}.")
     return _unflatten(pairs, ())
+
+
+def _listed(pairs: Any) -> list[Any]:
+    try:
+        return list(pairs)
+    except TypeError:
+        raise TypeError(
+            f"[tree_unflatten] Expected (path, leaf) pairs or a dict from path to leaf, got {type(pairs).__name__}."
+        ) from None
 
 
 def _unflatten(pairs: list[tuple[str, Any]], path: Path) -> Any:
