@@ -1,6 +1,8 @@
 """Schedules against their formulas, alone and inside an optimizer."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -46,6 +48,21 @@ SCHEDULES = {
         joined,
     ),
 }
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_an_optimizer_goes_on_with_its_schedule_when_it_is_copied(name, again):
+    schedule, formula = SCHEDULES[name]
+    optimizer = optim.SGD(schedule, momentum=0.5)
+    params = optimizer.update({"w": mx.array([1.0])}, {"w": mx.array([2.0])})
+    twin = again(optimizer)
+    # velocity 2 and then 3, each times the rate of its step
+    assert twin.update(params, {"w": mx.array([2.0])})["w"].item() == pytest.approx(
+        1 - 2 * formula(0) - 3 * formula(1), rel=1e-5
+    )
+    assert (twin.step.item(), optimizer.step.item()) == (2, 1)
+    assert optimizer.state["w"]["v"].tolist() == [2.0]
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -1,7 +1,11 @@
-"""Learning-rate schedules: each function here makes a callable from the step to the learning rate."""
+"""Learning-rate schedules: each function here makes a callable from the step to the learning rate.
+
+They are partial functions, not closures, so that an optimizer can be pickled together with its schedules.
+"""
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -20,10 +24,11 @@ def exponential_decay(init: float, decay_rate: float) -> Callable:
         0.125
     """
 
-    def schedule(step: Any) -> Any:
-        return init * decay_rate**step
+    return partial(_exponential_decay, init, decay_rate)
 
-    return schedule
+
+def _exponential_decay(init: float, decay_rate: float, step: Any) -> Any:
+    return init * decay_rate**step
 
 
 def step_decay(init: float, decay_rate: float, step_size: int) -> Callable:
@@ -41,10 +46,11 @@ def step_decay(init: float, decay_rate: float, step_size: int) -> Callable:
     """
     _check_positive("step_decay", "step_size", step_size)
 
-    def schedule(step: Any) -> Any:
-        return init * decay_rate ** (step // step_size)
+    return partial(_step_decay, init, decay_rate, step_size)
 
-    return schedule
+
+def _step_decay(init: float, decay_rate: float, step_size: int, step: Any) -> Any:
+    return init * decay_rate ** (step // step_size)
 
 
 def cosine_decay(init: float, decay_steps: int, end: float = 0.0) -> Callable:
@@ -66,12 +72,13 @@ def cosine_decay(init: float, decay_steps: int, end: float = 0.0) -> Callable:
     """
     _check_positive("cosine_decay", "decay_steps", decay_steps)
 
-    def schedule(step: Any) -> mx.array:
-        fallen = mx.minimum(step, decay_steps)
-        share = 0.5 * (1.0 + mx.cos((math.pi / decay_steps) * fallen))
-        return end + share * (init - end)
+    return partial(_cosine_decay, init, decay_steps, end)
 
-    return schedule
+
+def _cosine_decay(init: float, decay_steps: int, end: float, step: Any) -> mx.array:
+    fallen = mx.minimum(step, decay_steps)
+    share = 0.5 * (1.0 + mx.cos((math.pi / decay_steps) * fallen))
+    return end + share * (init - end)
 
 
 def linear_schedule(init: float, end: float, steps: int) -> Callable:
@@ -93,10 +100,11 @@ def linear_schedule(init: float, end: float, steps: int) -> Callable:
     """
     _check_positive("linear_schedule", "steps", steps)
 
-    def schedule(step: Any) -> mx.array:
-        return mx.minimum(step, steps) * ((end - init) / steps) + init
+    return partial(_linear_schedule, init, end, steps)
 
-    return schedule
+
+def _linear_schedule(init: float, end: float, steps: int, step: Any) -> mx.array:
+    return mx.minimum(step, steps) * ((end - init) / steps) + init
 
 
 def join_schedules(schedules: Sequence[Callable], boundaries: Sequence[int]) -> Callable:
@@ -122,13 +130,14 @@ def join_schedules(schedules: Sequence[Callable], boundaries: Sequence[int]) -> 
             f"[join_schedules] {len(schedules)} schedules need {len(schedules) - 1} boundaries, got {len(boundaries)}."
         )
 
-    def schedule(step: Any) -> Any:
-        value = schedules[0](step)
-        for boundary, following in zip(boundaries, schedules[1:], strict=True):
-            value = mx.where(step < boundary, value, following(step - boundary))
-        return value
+    return partial(_join_schedules, tuple(schedules), tuple(boundaries))
 
-    return schedule
+
+def _join_schedules(schedules: Sequence[Callable], boundaries: Sequence[int], step: Any) -> Any:
+    value = schedules[0](step)
+    for boundary, following in zip(boundaries, schedules[1:], strict=True):
+        value = mx.where(step < boundary, value, following(step - boundary))
+    return value
 
 
 def _check_positive(function: str, name: str, value: int) -> None:
