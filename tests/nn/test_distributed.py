@@ -212,3 +212,43 @@ def test_gradients_are_averaged_in_batches(monkeypatch, size):
     assert averaged["c"].shape == (0,)
     assert len(sent) == (4 if size == 0 else 3)
     assert nn.average_gradients(gradients) is gradients
+
+
+def test_the_norm_of_all_parts_is_clipped(monkeypatch):
+    own = {"w": mx.array([3.0, 0.0]), "b": [mx.array([300.0], mx.float16)]}
+    others = 4.0**2 + 400.0**2
+    monkeypatch.setattr(mx.distributed, "all_sum", lambda x, *, group, stream=None: x + others)
+    clipped, norm = nn.utils.clip_grad_norm_sharded(own, 10.0, MEMBERS[0])
+    wanted = np.sqrt(9.0 + 300.0**2 + others)
+    assert norm.item() == pytest.approx(wanted, rel=1e-6)
+    np.testing.assert_allclose(clipped["w"], [30.0 / wanted, 0.0], rtol=1e-5)
+    assert clipped["b"][0].dtype == mx.float16
+    np.testing.assert_allclose(clipped["b"][0], [3000.0 / wanted], rtol=1e-3)
+    untouched, _ = nn.utils.clip_grad_norm_sharded(own, 1000.0, MEMBERS[0])
+    assert untouched["w"].tolist() == [3.0, 0.0]
+
+
+def test_in_a_group_of_one_the_norm_is_its_own():
+    clipped, norm = nn.utils.clip_grad_norm_sharded({"w": mx.array([3.0, 4.0])}, 1.0)
+    assert norm.item() == 5.0
+    np.testing.assert_allclose(clipped["w"], [0.6, 0.8], rtol=1e-5)
+    with pytest.raises(
+        ValueError, match=r"\[nn\.utils\.clip_grad_norm_sharded\] max_norm must not be negative, got -1"
+    ):
+        nn.utils.clip_grad_norm_sharded({}, -1.0)
+    assert nn.utils.clip_grad_norm_sharded({}, 1.0)[1].item() == 0.0
+
+
+def test_gradients_are_sent_on_the_stream_that_is_asked_for(monkeypatch):
+    streams = []
+
+    def all_sum(x, *, group, stream=None):
+        streams.append(stream)
+        return 2 * x
+
+    monkeypatch.setattr(mx.distributed, "all_sum", all_sum)
+    stream = mx.new_stream(mx.cpu)
+    averaged = nn.average_gradients((mx.array([1.0]), [mx.array(2.0)]), MEMBERS[1], communication_stream=stream)
+    assert streams == [stream]
+    assert isinstance(averaged, tuple)
+    assert [averaged[0].tolist(), averaged[1][0].item()] == [[1.0], 2.0]

@@ -605,3 +605,123 @@ def test_apply_lets_go_of_its_arguments_at_once() -> None:
         assert alive() is None
     finally:
         gc.enable()
+
+
+def test_freezing_a_shallow_copy_leaves_the_original():
+    module = nn.Linear(1, 1)
+    twin = copy.copy(module)
+    twin.freeze()
+    assert trainable_names(module) == {"weight", "bias"}
+    module.freeze(keys="bias")
+    twin.unfreeze()
+    assert trainable_names(module) == {"weight"}
+    assert trainable_names(twin) == {"weight", "bias"}
+
+
+# What fails changes nothing, wherever in the tree the mistake is
+
+
+def deep():
+    """Leaves in lists, dictionaries and modules; the last one is parts.1.table.last."""
+    module = nn.Module()
+    module.first = nn.Linear(2, 3)
+    inner = nn.Module()
+    inner.table = {"scale": mx.ones((2,)), "last": mx.zeros((2, 2))}
+    module.parts = [mx.zeros((4,)), inner]
+    module.first.freeze(keys="bias")
+    return module
+
+
+def snapshot(module):
+    return arrays_of(module), trainable_names(module), [(path, id(child)) for path, child in module.named_modules()]
+
+
+LAST = "parts.1.table.last"
+
+
+@pytest.mark.parametrize("wrong", ["name", "type", "container"])
+def test_an_update_with_a_mistake_in_its_last_leaf(wrong):
+    module = deep()
+    before = snapshot(module)
+    tree = tree_map(lambda array: array + 1, module.parameters())
+    table = tree["parts"][1]["table"]
+    if wrong == "name":
+        table["lats"] = table.pop("last")
+        message = rf"no parameter named '{LAST[:-4]}lats'\. Did you mean 'last'\?"
+    else:
+        table["last"] = 3.0 if wrong == "type" else {"x": mx.zeros((2, 2))}
+        message = f"invalid type {'float' if wrong == 'type' else 'dict'} at '{LAST}'"
+    with pytest.raises(ValueError, match=r"^\[Module\.update\] .*" + message):
+        module.update(tree)
+    assert snapshot(module) == before
+
+
+@pytest.mark.parametrize("source", ["pairs", "npz", "safetensors"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda weights: weights.update({LAST: mx.zeros((2, 3))}),
+            rf"Expected shape \(2, 2\) for '{LAST}', got \(2, 3\)",
+        ),
+        (lambda weights: weights.pop(LAST), f"Missing 1 parameters: {LAST}"),
+        (
+            lambda weights: weights.update({f"{LAST}s": weights.pop(LAST)}),
+            f"not in model: {LAST}s. Did you mean '{LAST}'",
+        ),
+    ],
+    ids=["shape", "missing", "name"],
+)
+def test_weights_with_a_mistake_in_their_last_leaf(tmp_path, source, change, message):
+    module = deep()
+    before = snapshot(module)
+    weights = {path: array + 1 for path, array in tree_flatten(module.parameters())}
+    change(weights)
+    given = weights
+    if source != "pairs":
+        given = str(tmp_path / f"weights.{source}")
+        (mx.savez(given, **weights) if source == "npz" else mx.save_safetensors(given, weights))
+    with pytest.raises(ValueError, match=r"^\[Module\.load_weights\] .*" + message):
+        module.load_weights(given)
+    assert snapshot(module) == before
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "weights.safetensors"])
+def test_a_file_that_ends_too_early(tmp_path, name):
+    module = deep()
+    module.save_weights(tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) * 2 // 3])
+    before = snapshot(module)
+    with pytest.raises((ValueError, RuntimeError), match=r"^\[load"):
+        module.load_weights(tmp_path / name)
+    assert snapshot(module) == before
+
+
+@pytest.mark.parametrize("last", [None, 3.0, RuntimeError])
+def test_a_function_of_parameters_that_fails_at_the_last_one(last):
+    module = deep()
+    before = snapshot(module)
+
+    def doubled(array):
+        if array.shape != (2, 2):
+            return 2 * array
+        if last is RuntimeError:
+            raise RuntimeError("at the last")
+        return last
+
+    with pytest.raises(RuntimeError if last is RuntimeError else ValueError):
+        module.apply(doubled)
+    with pytest.raises(ZeroDivisionError):
+        module.set_dtype(mx.float16, predicate=lambda dtype: 1 / 0)
+    assert snapshot(module) == before
+
+
+def test_modules_with_a_mistake_in_the_last_one():
+    model = nn.Sequential(nn.Linear(1, 1), nn.Sequential(nn.ReLU(), nn.Linear(1, 1)))
+    before = snapshot(model)
+    with pytest.raises(ValueError, match=r"no sub-module named 'layers\.1\.layer'\. Did you mean 'layers'"):
+        model.update_modules({"layers": [nn.Tanh(), {"layer": nn.Tanh()}]})
+    with pytest.raises(ValueError, match=r"invalid type int at 'layers\.1\.layers\.1'"):
+        model.update_modules({"layers": [nn.Tanh(), {"layers": [nn.Tanh(), 3]}]})
+    assert snapshot(model) == before

@@ -11,7 +11,7 @@ from mlx.core.changes import Changes
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.functional import put
 from mlx.nn.layers.matching import match_parameters
-from mlx.utils import tree_flatten, tree_map_with_path
+from mlx.utils import tree_flatten, tree_map, tree_map_with_path, tree_reduce
 
 
 def value_and_grad(model: Module, fn: Callable[..., Any]) -> Callable[..., tuple[Any, dict[str, Any]]]:
@@ -153,3 +153,36 @@ def _batches(pairs: list[tuple[str, mx.array]], limit: int) -> list[list[tuple[s
             batches.append([(path, array)])
             size = array.nbytes
     return batches
+
+
+def clip_grad_norm_sharded(
+    gradients: Any, max_norm: float, group: mx.distributed.Group | None = None
+) -> tuple[Any, mx.array]:
+    """Scale gradients whose parts lie with the processes of a group down to a common norm of at most ``max_norm``.
+
+    It is :func:`mlx.optimizers.clip_grad_norm` for the gradients of :func:`mlx.nn.fully_shard`.
+
+    Args:
+        gradients: Tree of arrays, this process's parts.
+        max_norm: The largest norm that is let through, at least 0.
+        group: The processes that hold the parts; all, by default.
+
+    Returns:
+        The scaled parts, a new tree of the same structure and dtypes, and the norm of all parts together before
+        scaling, a float32 scalar.
+
+    Raises:
+        ValueError: If ``max_norm`` is negative.
+
+    Example:
+        >>> import mlx.core as mx
+        >>> clip_grad_norm_sharded({"w": mx.array([3.0, 4.0])}, max_norm=1.0)
+        ({'w': array([0.6, 0.8], dtype=float32)}, array(5, dtype=float32))
+    """
+    if max_norm < 0:
+        raise ValueError(f"[nn.utils.clip_grad_norm_sharded] max_norm must not be negative, got {max_norm}.")
+    # In float32, since squares of float16 numbers overflow from 256 on.
+    own = tree_reduce(lambda total, x: total + mx.abs(x).astype(mx.float32).square().sum(), gradients, mx.array(0.0))
+    norm = mx.sqrt(mx.distributed.all_sum(own, group=group))
+    scale = mx.minimum(max_norm / (norm + 1e-6), 1.0)
+    return tree_map(lambda x: (x * scale).astype(x.dtype), gradients), norm

@@ -389,7 +389,8 @@ class Module(dict):
             for module in self.modules():
                 module.freeze(recurse=False, keys=names)
         else:
-            self._no_grad.update(names if names is not None else self._local_parameter_paths())
+            # A new set, since a shallow copy of the module shares the old one.
+            self._no_grad = self._no_grad.union(names if names is not None else self._local_parameter_paths())
         return self
 
     def unfreeze(self, *, recurse: bool = True, keys: str | list[str] | None = None, strict: bool = False) -> Self:
@@ -410,10 +411,8 @@ class Module(dict):
         if recurse:
             for module in self.modules():
                 module.unfreeze(recurse=False, keys=names)
-        elif names is None:
-            self._no_grad.clear()
         else:
-            self._no_grad.difference_update(names)
+            self._no_grad = set() if names is None else self._no_grad.difference(names)
         return self
 
     def _checked_keys(self, keys: str | list[str] | None, recurse: bool, strict: bool, api: str) -> list[str] | None:
