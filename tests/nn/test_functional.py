@@ -5,6 +5,7 @@ import pytest
 
 import mlx.core as mx
 import mlx.nn as nn
+import mlx.optimizers as optim
 from mlx.utils import tree_flatten, tree_map
 
 
@@ -171,7 +172,7 @@ def test_an_exception_changes_nothing(net):
         mx.random.seed(1)
         expected = mx.random.uniform().item()
         mx.random.seed(1)
-        with pytest.raises(ValueError, match=r"matmul|addmm"):
+        with pytest.raises(ValueError, match=r"Linear|matmul|addmm"):
             net.apply(net.trainable_parameters(), mx.ones((6, 7)), **mode)
         assert contents(net) == before
         assert mx.random.uniform().item() == expected
@@ -267,3 +268,120 @@ def test_arrays_that_are_one_stay_one_inside():
     module.apply({}, state={})
     assert module.first is first
     assert module.second is first
+
+
+def in_jvp(pure):
+    def pushed(params, state, key, x):
+        return mx.jvp(lambda x: pure(params, state, key, x)[0], [x], [x])
+
+    return pushed
+
+
+def in_scan(pure):
+    def looped(params, state, key, x):
+        return mx.scan(lambda state, x: pure(params, state, key, x)[::-1], state, mx.stack([x, x]))
+
+    return looped
+
+
+def in_vmap(pure):
+    mapped = mx.vmap(pure, (None, None, None, 0))
+    return lambda params, state, key, x: mapped(params, state, key, mx.stack([x, x]))
+
+
+TRANSFORMS = {
+    "grad": lambda pure: mx.value_and_grad(lambda *arguments: pure(*arguments)[0].sum()),
+    "jvp": in_jvp,
+    "vmap": in_vmap,
+    "compile": mx.compile,
+    "checkpoint": lambda pure: mx.grad(mx.checkpoint(lambda *arguments: pure(*arguments)[0].sum())),
+    "scan": in_scan,
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_no_transform_leaves_a_trace_in_the_module(net, transform):
+    arguments = (net.trainable_parameters(), net.frozen_parameters(), mx.random.key(3), X)
+    before, random = contents(net), mx.random.state[0].tolist()
+
+    def pure(params, state, key, x):
+        return net.apply(params, x, state=state, key=key)
+
+    def failing_inside(params, state, key, x):
+        return net.apply(params, mx.ones((6, 7)), state=state, key=key)
+
+    def failing_behind(params, state, key, x):
+        pure(params, state, key, x)
+        raise ValueError("behind")
+
+    transform(pure)(*arguments)
+    for failing, message in ((failing_inside, "Linear|matmul|addmm"), (failing_behind, "behind")):
+        with pytest.raises(ValueError, match=message):
+            transform(failing)(*arguments)
+    assert contents(net) == before
+    assert mx.random.state[0].tolist() == random
+    assert [part.training for part in net.modules()] == [True] * 5
+    mx.eval(net.parameters())
+
+
+def test_methods_under_transforms(net):
+    params, state, key = net.trainable_parameters(), net.frozen_parameters(), mx.random.key(3)
+
+    def hidden(params, x):
+        return net.apply(params, x, scale=2.0, method="hidden", state=state, key=key)[0]
+
+    weight, bias = np.array(net.first.weight), np.array(net.first.bias)
+    linear = np.array(X) @ weight.T + bias
+    normalised = (linear - linear.mean(0)) / np.sqrt(linear.var(0) + 1e-5)
+    kept = np.array(hidden(params, X)) != 0
+    wanted = np.where(kept, 2 * 2 * normalised, 0)  # of dropout 2, since it keeps one half
+    assert 0 < kept.sum() < kept.size
+    for of_one in (hidden, mx.compile(hidden), mx.checkpoint(hidden)):
+        np.testing.assert_allclose(of_one(params, X), wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(mx.vmap(hidden, (None, 0))(params, X[None])[0], wanted, rtol=1e-3, atol=1e-4)
+    # the gain of the normalisation: the sum of what it is multiplied with
+    gradient = mx.grad(lambda params: hidden(params, X).sum())(params)
+    np.testing.assert_allclose(gradient["parts"][0]["weight"], wanted.sum(0), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(gradient["parts"][0]["bias"], 4 * kept.sum(0), rtol=1e-4)
+
+
+def test_members_of_an_ensemble_learn_what_each_would_alone():
+    def member():
+        # (no bias before the normalisation: its gradient is zero but for rounding, which Adam would blow up)
+        return nn.Sequential(nn.Linear(3, 8, bias=False), nn.BatchNorm(8), nn.Dropout(0.25), nn.Tanh(), nn.Linear(8, 1))
+
+    mx.random.seed(4)
+    members, optimizer = [member() for _ in range(3)], optim.AdamW(optim.linear_schedule(3e-2, 0.0, 40))
+    net, y = members[0], mx.sin(X.sum(axis=1, keepdims=True))
+
+    def step(params, state, moments, key):
+        def loss_fn(params):
+            predicted, new = net.apply(params, X, state=state, key=key)
+            return nn.losses.mse_loss(predicted, y), new
+
+        (loss, state), grads = mx.value_and_grad(loss_fn)(params)
+        return *optimizer.update(params, grads, moments), state, loss
+
+    def stacked(*arrays):
+        return mx.stack(arrays)
+
+    params = tree_map(stacked, *(m.trainable_parameters() for m in members))
+    state = tree_map(stacked, *(m.frozen_parameters() for m in members))
+    moments = mx.vmap(optimizer.init)(params)
+    assert moments["step"].tolist() == [0, 0, 0]
+    keys = [mx.random.split(mx.random.key(i), 3) for i in range(20)]
+    together, losses = mx.compile(mx.vmap(step)), []
+    for key in keys:
+        params, moments, state, loss = together(params, state, moments, key)
+        losses.append(loss)
+    assert mx.all(losses[-1] < 0.5 * losses[0]).item()
+    for i, m in enumerate(members):
+        alone = (m.trainable_parameters(), optimizer.init(m.trainable_parameters()), m.frozen_parameters(), None)
+        for key in keys:
+            alone = step(alone[0], alone[2], alone[1], key[i])
+        np.testing.assert_allclose(losses[-1][i], alone[3], rtol=1e-3)
+        for (path, array), (_, wanted) in zip(
+            tree_flatten([params, state]), tree_flatten([alone[0], alone[2]]), strict=True
+        ):
+            np.testing.assert_allclose(array[i], wanted, rtol=1e-2, atol=1e-3, err_msg=path)
+    assert optimizer.step.item() == 0
