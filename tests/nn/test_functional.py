@@ -385,3 +385,18 @@ def test_members_of_an_ensemble_learn_what_each_would_alone():
         ):
             np.testing.assert_allclose(array[i], wanted, rtol=1e-2, atol=1e-3, err_msg=path)
     assert optimizer.step.item() == 0
+
+
+@pytest.mark.parametrize(
+    ("transform", "remedy"),
+    [
+        (mx.compile, r"name the state that holds it: mx\.compile\(fun, outputs=model\.state\)"),
+        (mx.vmap, r"comes back from module\.apply\(params, x, state=state\)"),
+    ],
+    ids=["compile", "vmap"],
+)
+def test_a_statistic_without_a_value_says_how_to_get_one(transform, remedy):
+    norm = nn.BatchNorm(3)
+    transform(lambda x: norm(x))(mx.stack([X, X]))
+    with pytest.raises(ValueError, match=r"^\[eval\] .*" + remedy):
+        norm.running_mean.tolist()

@@ -357,13 +357,18 @@ def _refuse(root: Node) -> None:
         why = (
             f"{what} an argument of a function that mx.{transform} traced, and was kept when the function had returned"
         )
-        remedy = "Return it from the function instead."
+        remedy = _REMEDIES.get(str(transform), "Return it from the function instead.")
     raise NoValueError(
         f"[eval] Attempting to eval an array during function transformations like compile or vmap is not allowed: "
         f"{_users_line()} asks for the value of an array that has none, since {why}. {remedy}"
     )
 
 
+# What a module keeps that was assigned inside of these is lost; that of others is not.
+_REMEDIES = {
+    "compile": "Return it from the function, or name the state that holds it: mx.compile(fun, outputs=model.state).",
+    "vmap": "Return it from the function; what a module keeps comes back from module.apply(params, x, state=state).",
+}
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 

@@ -37,7 +37,8 @@ class _Dropout(Module):
 class Dropout(_Dropout):
     """In training, zero each element with probability p and divide the others by 1 - p.
 
-    In evaluation mode it returns its input (Srivastava et al. 2014).
+    In evaluation mode it returns its input (Srivastava et al. 2014). It draws from the global random state, or in
+    ``module.apply(params, x, key=key)`` from the key, and is a pure function then.
 
     Args:
         p: Probability of zero, at least 0 and less than 1.

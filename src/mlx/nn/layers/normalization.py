@@ -232,7 +232,9 @@ class BatchNorm(Module):
     In training, mean and variance are over all axes but the last, and the running ones move towards them:
     running = (1 - momentum) running + momentum current, with the unbiased variance. In evaluation the
     running ones are used (Ioffe and Szegedy 2015). The running mean starts at 0 and the running variance
-    at 1; both are parameters that are never trained.
+    at 1; both are parameters that are never trained. A call in training assigns them; as a pure function,
+    ``module.apply(params, x, state=module.frozen_parameters())``, it returns them with its output instead, which
+    is what a function under ``mx.vmap`` needs. ``mx.scan`` carries them from step to step.
 
     Args:
         num_features: Number of channels, the size of the last axis.
