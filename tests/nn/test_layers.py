@@ -1,6 +1,7 @@
 """Linear layers, embeddings, dropout, convolutions and pooling against their formulas in NumPy."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -70,6 +71,32 @@ def test_linear_gradients():
     _, grads = nn.value_and_grad(layer, lambda: layer(x).sum())()
     assert grads["weight"].tolist() == [[4.0, 6.0]]
     assert grads["bias"].tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nn.Linear(4, 3)(mx.zeros((2, 5))), r"[Linear] The last axis of x must be of size 4, got shape (2, 5)"),
+        (lambda: nn.Linear(4, 3, bias=False)(mx.array(1.0)), "[Linear] The last axis of x must be of size 4, got"),
+        (lambda: nn.Bilinear(2, 3, 4)(mx.zeros(3), mx.zeros(3)), "[Bilinear] The last axis of x1 must be of size 2"),
+        (lambda: nn.Bilinear(2, 3, 4)(mx.zeros(2), mx.zeros(2)), "[Bilinear] The last axis of x2 must be of size 3"),
+        (lambda: nn.Embedding(5, 3).as_linear(mx.zeros(2)), "[Embedding.as_linear] The last axis of x must be of size"),
+        (lambda: nn.MultiHeadAttention(4, 2)(*[mx.zeros((1, 2, 3))] * 3), "[Linear] The last axis of x must be of"),
+        (lambda: nn.Linear(0, 3), "[Linear] input_dims must be positive, got 0"),
+        (lambda: nn.Linear(-1, 3), "[Linear] input_dims must be positive, got -1"),
+        (lambda: nn.Bilinear(0, 3, 4), "[Bilinear] input1_dims must be positive, got 0"),
+        (lambda: nn.Embedding(5, 0), "[Embedding] dims must be positive, got 0"),
+    ],
+)
+def test_sizes_that_do_not_fit(call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()
+
+
+@pytest.mark.parametrize("x", [[1.0, 2.0], np.ones(2, np.float32), None])
+def test_what_is_no_array_is_refused(x):
+    with pytest.raises(TypeError, match=r"must be an mx.array, got (list|ndarray|NoneType)"):
+        nn.Linear(2, 3)(x)
 
 
 @pytest.mark.parametrize("batch", [(), (6,), (5, 6)])
@@ -287,6 +314,42 @@ def test_convolutions_without_bias():
 def test_groups_must_divide_the_channels(kind, channels, groups):
     with pytest.raises(ValueError, match=rf"\[{kind.__name__}\] groups must divide"):
         kind(*channels, 3, groups=groups)
+
+
+CONVOLUTIONS = [nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d]
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+@pytest.mark.parametrize("kernel_size", [0, -1, (2, 2, 2, 2), ()])
+def test_a_kernel_has_one_size_for_each_axis(kind, kernel_size):
+    spatial = int(kind.__name__[-2])
+    message = (
+        rf"\[{kind.__name__}\] kernel_size must be a positive integer or a tuple of {spatial} positive integers?, "
+    )
+    with pytest.raises(ValueError, match=message + re.escape(f"got {kernel_size}.")):
+        kind(2, 3, kernel_size)
+    with pytest.raises(ValueError, match=rf"\[{kind.__name__}\] in_channels must be positive, got 0"):
+        kind(0, 3, 2)
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+def test_inputs_of_convolutions_that_do_not_fit(kind):
+    spatial = int(kind.__name__[-2])
+    layer = kind(2, 3, 2)
+    with pytest.raises(ValueError, match=r"\[conv.*\] .*got shapes? .*\(1, (4, )+5\)"):
+        layer(mx.zeros((1, *[4] * spatial, 5)))
+    with pytest.raises(ValueError, match=r"\[conv.*\] .*\[N, \.\.\., C_in\], got shape \((4, )+2\)"):
+        layer(mx.zeros((*[4] * spatial, 2)))
+    with pytest.raises(ValueError, match=r"\[conv.*\] .* must be positive, got"):
+        kind(2, 3, 2, stride=0)(mx.zeros((1, *[4] * spatial, 2)))
+    with pytest.raises(TypeError, match=r"\[conv.*\] stride must be an int or"):
+        kind(2, 3, 2, stride=(1, 1, 1, 1))(mx.zeros((1, *[4] * spatial, 2)))
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+def test_a_kernel_of_numpy_sizes(kind):
+    spatial = int(kind.__name__[-2])
+    assert kind(2, 3, np.int64(2)).weight.shape == (3, *[2] * spatial, 2)
 
 
 def test_convolution_repr():

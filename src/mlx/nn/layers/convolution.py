@@ -7,6 +7,7 @@ between -s and s, with s = 1 / sqrt(number of inputs that an output sees). ``bia
 from __future__ import annotations
 
 import math
+from typing import SupportsIndex
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
@@ -14,13 +15,24 @@ from mlx.nn.layers.base import Module
 
 def _as_tuple(value: int | tuple[int, ...], length: int) -> tuple[int, ...]:
     """One number for each spatial axis."""
-    return (value,) * length if isinstance(value, int) else tuple(value)
+    return (value.__index__(),) * length if isinstance(value, SupportsIndex) else tuple(value)
 
 
-def _kernel(in_channels: int, out_channels: int, kernel_size: tuple[int, ...], groups: int = 1) -> mx.array:
+def _kernel(
+    api: str, in_channels: int, out_channels: int, kernel_size: int | tuple[int, ...], spatial: int, groups: int = 1
+) -> mx.array:
+    sizes = _as_tuple(kernel_size, spatial)
+    if len(sizes) != spatial or min(sizes) < 1:
+        plural = "s" if spatial > 1 else ""
+        raise ValueError(
+            f"[{api}] kernel_size must be a positive integer or a tuple of {spatial} positive integer{plural}, "
+            f"got {kernel_size}."
+        )
+    if in_channels < 1:
+        raise ValueError(f"[{api}] in_channels must be positive, got {in_channels}.")
     group_channels = in_channels // groups
-    limit = math.sqrt(1 / (group_channels * math.prod(kernel_size)))
-    return mx.random.uniform(-limit, limit, (out_channels, *kernel_size, group_channels))
+    limit = math.sqrt(1 / (group_channels * math.prod(sizes)))
+    return mx.random.uniform(-limit, limit, (out_channels, *sizes, group_channels))
 
 
 def _check_groups(api: str, in_channels: int, out_channels: int, groups: int) -> None:
@@ -49,7 +61,8 @@ class Conv1d(Module):
         bias: Whether b is there.
 
     Raises:
-        ValueError: If ``groups`` does not divide both numbers of channels.
+        ValueError: If ``groups`` does not divide both numbers of channels, ``in_channels`` is not positive or
+            ``kernel_size`` is not one positive number for each axis.
 
     Example:
         >>> import mlx.core as mx
@@ -70,7 +83,7 @@ class Conv1d(Module):
     ) -> None:
         super().__init__()
         _check_groups("Conv1d", in_channels, out_channels, groups)
-        self.weight = _kernel(in_channels, out_channels, _as_tuple(kernel_size, 1), groups)
+        self.weight = _kernel("Conv1d", in_channels, out_channels, kernel_size, 1, groups)
         if bias:
             self.bias = mx.zeros((out_channels,))
         self.padding = padding
@@ -105,7 +118,8 @@ class Conv2d(Module):
         bias: Whether a bias is added.
 
     Raises:
-        ValueError: If ``groups`` does not divide both numbers of channels.
+        ValueError: If ``groups`` does not divide both numbers of channels, ``in_channels`` is not positive or
+            ``kernel_size`` is not one positive number for each axis.
 
     Example:
         >>> import mlx.core as mx
@@ -126,7 +140,7 @@ class Conv2d(Module):
     ) -> None:
         super().__init__()
         _check_groups("Conv2d", in_channels, out_channels, groups)
-        self.weight = _kernel(in_channels, out_channels, _as_tuple(kernel_size, 2), groups)
+        self.weight = _kernel("Conv2d", in_channels, out_channels, kernel_size, 2, groups)
         if bias:
             self.bias = mx.zeros((out_channels,))
         self.padding = _as_tuple(padding, 2)
@@ -159,6 +173,9 @@ class Conv3d(Module):
         dilation: Step between neighbouring elements of the kernel.
         bias: Whether a bias is added.
 
+    Raises:
+        ValueError: If ``in_channels`` is not positive or ``kernel_size`` is not one positive number for each axis.
+
     Example:
         >>> import mlx.core as mx
         >>> Conv3d(1, 4, kernel_size=2)(mx.zeros((2, 5, 5, 5, 1))).shape
@@ -176,7 +193,7 @@ class Conv3d(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.weight = _kernel(in_channels, out_channels, _as_tuple(kernel_size, 3))
+        self.weight = _kernel("Conv3d", in_channels, out_channels, kernel_size, 3)
         if bias:
             self.bias = mx.zeros((out_channels,))
         self.padding = _as_tuple(padding, 3)

@@ -27,6 +27,9 @@ class ConvTranspose1d(Module):
         output_padding: Number of output elements added at the far end.
         bias: Whether a bias is added.
 
+    Raises:
+        ValueError: If ``in_channels`` is not positive or ``kernel_size`` is not one positive number for each axis.
+
     Example:
         >>> import mlx.core as mx
         >>> ConvTranspose1d(3, 8, kernel_size=2, stride=2)(mx.zeros((2, 5, 3))).shape
@@ -45,7 +48,7 @@ class ConvTranspose1d(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.weight = _kernel(in_channels, out_channels, _as_tuple(kernel_size, 1))
+        self.weight = _kernel("ConvTranspose1d", in_channels, out_channels, kernel_size, 1)
         if bias:
             self.bias = mx.zeros((out_channels,))
         self.padding = padding
@@ -83,7 +86,7 @@ class _ConvTransposeNd(Module):
         bias: bool,
     ) -> None:
         super().__init__()
-        self.weight = _kernel(in_channels, out_channels, _as_tuple(kernel_size, self._spatial))
+        self.weight = _kernel(type(self).__name__, in_channels, out_channels, kernel_size, self._spatial)
         if bias:
             self.bias = mx.zeros((out_channels,))
         self.padding = _as_tuple(padding, self._spatial)
@@ -112,6 +115,9 @@ class ConvTranspose2d(_ConvTransposeNd):
         dilation: Step between neighbouring elements of the kernel.
         output_padding: Number of output elements added at the far ends.
         bias: Whether a bias is added.
+
+    Raises:
+        ValueError: If ``in_channels`` is not positive or ``kernel_size`` is not one positive number for each axis.
 
     Example:
         >>> import mlx.core as mx
@@ -151,6 +157,9 @@ class ConvTranspose3d(_ConvTransposeNd):
         dilation: Step between neighbouring elements of the kernel.
         output_padding: Number of output elements added at the far ends.
         bias: Whether a bias is added.
+
+    Raises:
+        ValueError: If ``in_channels`` is not positive or ``kernel_size`` is not one positive number for each axis.
 
     Example:
         >>> import mlx.core as mx

@@ -6,6 +6,7 @@ import math
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.linear import check_input_dims, check_last_axis
 from mlx.nn.layers.quantized import QuantizedEmbedding
 
 
@@ -18,6 +19,9 @@ class Embedding(Module):
         num_embeddings: Number of vectors.
         dims: Size of each vector.
 
+    Raises:
+        ValueError: If ``dims`` is not positive.
+
     Example:
         >>> import mlx.core as mx
         >>> Embedding(10, 4)(mx.array([[1, 2, 3]])).shape
@@ -26,6 +30,7 @@ class Embedding(Module):
 
     def __init__(self, num_embeddings: int, dims: int) -> None:
         super().__init__()
+        check_input_dims("Embedding", "dims", dims)
         self.weight = mx.random.normal((num_embeddings, dims), scale=math.sqrt(1 / dims))
 
     def _extra_repr(self) -> str:
@@ -45,7 +50,11 @@ class Embedding(Module):
 
         Returns:
             Array whose last axis has size ``num_embeddings``.
+
+        Raises:
+            ValueError: If the last axis of ``x`` has another size.
         """
+        check_last_axis("Embedding.as_linear", "x", x, self.weight.shape[1])
         return x @ self.weight.T
 
     def to_quantized(

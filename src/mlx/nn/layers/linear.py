@@ -10,6 +10,19 @@ from mlx.nn.layers.base import Module
 from mlx.nn.layers.quantized import QQLinear, QuantizedLinear
 
 
+def check_last_axis(api: str, name: str, x: mx.array, size: int) -> None:
+    """Raise unless the last axis of an input has this size; what is no array is left to the product after it."""
+    shape = getattr(x, "shape", (size,))
+    if shape[-1:] != (size,):
+        raise ValueError(f"[{api}] The last axis of {name} must be of size {size}, got shape {shape}.")
+
+
+def check_input_dims(api: str, name: str, dims: int) -> None:
+    """Raise unless there is something to map; the range of the first weights is one over the root of it."""
+    if dims < 1:
+        raise ValueError(f"[{api}] {name} must be positive, got {dims}.")
+
+
 class Identity(Module):
     """Returns its input: y = x. Arguments are accepted and ignored, so that it can stand for any layer.
 
@@ -37,6 +50,9 @@ class Linear(Module):
         output_dims: Size of the last axis of y.
         bias: Whether b is there.
 
+    Raises:
+        ValueError: If ``input_dims`` is not positive, or, at the call, if the last axis of x has another size.
+
     Example:
         >>> import mlx.core as mx
         >>> Linear(4, 3)(mx.zeros((2, 4))).shape
@@ -45,6 +61,7 @@ class Linear(Module):
 
     def __init__(self, input_dims: int, output_dims: int, bias: bool = True) -> None:
         super().__init__()
+        check_input_dims("Linear", "input_dims", input_dims)
         limit = math.sqrt(1.0 / input_dims)
         self.weight = mx.random.uniform(-limit, limit, (output_dims, input_dims))
         if bias:
@@ -55,9 +72,11 @@ class Linear(Module):
         return f"input_dims={input_dims}, output_dims={output_dims}, bias={'bias' in self}"
 
     def __call__(self, x: mx.array) -> mx.array:
+        weight = self.weight
+        check_last_axis("Linear", "x", x, weight.shape[1])
         if "bias" in self:
-            return mx.addmm(self.bias, x, self.weight.T)
-        return x @ self.weight.T
+            return mx.addmm(self.bias, x, weight.T)
+        return x @ weight.T
 
     def to_quantized(
         self,
@@ -103,6 +122,9 @@ class Bilinear(Module):
         output_dims: Size of the last axis of y.
         bias: Whether b is there.
 
+    Raises:
+        ValueError: If ``input1_dims`` is not positive, or, at the call, if the last axes have other sizes.
+
     Example:
         >>> import mlx.core as mx
         >>> Bilinear(2, 3, 4)(mx.zeros((5, 2)), mx.zeros((5, 3))).shape
@@ -111,6 +133,7 @@ class Bilinear(Module):
 
     def __init__(self, input1_dims: int, input2_dims: int, output_dims: int, bias: bool = True) -> None:
         super().__init__()
+        check_input_dims("Bilinear", "input1_dims", input1_dims)
         limit = math.sqrt(1.0 / input1_dims)
         self.weight = mx.random.uniform(-limit, limit, (output_dims, input2_dims, input1_dims))
         if bias:
@@ -122,6 +145,8 @@ class Bilinear(Module):
 
     def __call__(self, x1: mx.array, x2: mx.array) -> mx.array:
         output_dims, input2_dims, input1_dims = self.weight.shape
+        check_last_axis("Bilinear", "x1", x1, input1_dims)
+        check_last_axis("Bilinear", "x2", x2, input2_dims)
         # One product gives W_k x1 for every k, a batch of small ones the scalar products with x2.
         w_x1 = x1 @ self.weight.reshape(output_dims * input2_dims, input1_dims).T
         w_x1 = mx.unflatten(w_x1, -1, (output_dims, input2_dims))

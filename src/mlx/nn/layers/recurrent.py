@@ -27,7 +27,7 @@ class RNN(Module):
         nonlinearity: f, a function of arrays; by default tanh.
 
     Raises:
-        ValueError: If ``nonlinearity`` is not callable.
+        ValueError: If ``nonlinearity`` is not callable or ``hidden_size`` is not positive.
 
     Example:
         >>> import mlx.core as mx
@@ -47,7 +47,7 @@ class RNN(Module):
         if not callable(self.nonlinearity):
             raise ValueError(f"[RNN] nonlinearity must be callable, got {nonlinearity!r}.")
         self.hidden_size = hidden_size
-        limit = 1.0 / math.sqrt(hidden_size)
+        limit = _limit("RNN", hidden_size)
         self.Wxh = mx.random.uniform(-limit, limit, (hidden_size, input_size))
         self.Whh = mx.random.uniform(-limit, limit, (hidden_size, hidden_size))
         self.bias = mx.random.uniform(-limit, limit, (hidden_size,)) if bias else None
@@ -96,6 +96,9 @@ class GRU(Module):
         hidden_size: Size of the hidden state.
         bias: Whether ``b`` and ``bhn`` are there.
 
+    Raises:
+        ValueError: If ``hidden_size`` is not positive.
+
     Example:
         >>> import mlx.core as mx
         >>> GRU(4, 3)(mx.zeros((2, 5, 4))).shape
@@ -105,7 +108,7 @@ class GRU(Module):
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        limit = 1.0 / math.sqrt(hidden_size)
+        limit = _limit("GRU", hidden_size)
         self.Wx = mx.random.uniform(-limit, limit, (3 * hidden_size, input_size))
         self.Wh = mx.random.uniform(-limit, limit, (3 * hidden_size, hidden_size))
         self.b = mx.random.uniform(-limit, limit, (3 * hidden_size,)) if bias else None
@@ -161,6 +164,9 @@ class LSTM(Module):
         hidden_size: Size of the hidden state and of the cell.
         bias: Whether ``bias`` is there.
 
+    Raises:
+        ValueError: If ``hidden_size`` is not positive.
+
     Example:
         >>> import mlx.core as mx
         >>> hidden, cell = LSTM(4, 3)(mx.zeros((2, 5, 4)))
@@ -171,7 +177,7 @@ class LSTM(Module):
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        limit = 1.0 / math.sqrt(hidden_size)
+        limit = _limit("LSTM", hidden_size)
         self.Wx = mx.random.uniform(-limit, limit, (4 * hidden_size, input_size))
         self.Wh = mx.random.uniform(-limit, limit, (4 * hidden_size, hidden_size))
         self.bias = mx.random.uniform(-limit, limit, (4 * hidden_size,)) if bias else None
@@ -209,6 +215,13 @@ class LSTM(Module):
         h, c = _alike(h, c)
         _, (states, cells) = mx.scan(step, (h, c), projected)
         return mx.moveaxis(states, 0, -2), mx.moveaxis(cells, 0, -2)
+
+
+def _limit(layer: str, hidden_size: int) -> float:
+    """The range of the first weights."""
+    if hidden_size < 1:
+        raise ValueError(f"[{layer}] hidden_size must be positive, got {hidden_size}.")
+    return 1.0 / math.sqrt(hidden_size)
 
 
 def _projected(layer: str, x: mx.array, weights: mx.array, bias: mx.array | None) -> mx.array:
