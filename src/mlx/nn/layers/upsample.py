@@ -22,6 +22,8 @@ class Upsample(Module):
     With ``align_corners`` the first and last entries of input and output coincide. Without, their middles do:
     p_i = (n - 1) / 2 + (i - (m - 1) / 2) / scale. Beyond its ends the input continues with its end entries.
 
+    The dtype is kept by nearest. The other modes have weights in float32, and give float32 where the input is narrower.
+
     Args:
         scale_factor: Factor for all spatial axes, or one for each.
         mode: ``'nearest'``, ``'linear'`` or ``'cubic'``.
@@ -111,10 +113,7 @@ class Upsample(Module):
         if self.antialias:
             total = sum(weights[1:], weights[0])
             weights = [weight / total for weight in weights]
-        terms = [
-            mx.take(x, tap, axis) * weight.reshape(column).astype(x.dtype)
-            for tap, weight in zip(taps, weights, strict=True)
-        ]
+        terms = [mx.take(x, tap, axis) * weight.reshape(column) for tap, weight in zip(taps, weights, strict=True)]
         return sum(terms[1:], terms[0])
 
 
