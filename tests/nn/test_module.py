@@ -725,3 +725,40 @@ def test_modules_with_a_mistake_in_the_last_one():
     with pytest.raises(ValueError, match=r"invalid type int at 'layers\.1\.layers\.1'"):
         model.update_modules({"layers": [nn.Tanh(), {"layers": [nn.Tanh(), 3]}]})
     assert snapshot(model) == before
+
+
+def test_names_that_the_class_has_are_not_hidden_entries():
+    class Named(nn.Module):
+        limit = 5
+        slot = None
+
+        def __init__(self):
+            super().__init__()
+            self.mro = mx.zeros((1,))  # has only the class of classes
+
+        @property
+        def scale(self):
+            return 2 * self.base
+
+        @scale.setter
+        def scale(self, value):
+            self.base = value / 2
+
+    module = Named()
+    assert module.mro.tolist() == [0]
+    module.scale = mx.array(6.0)
+    assert list(module) == ["mro", "base"]
+    assert (module.scale.item(), module.base.item()) == (6.0, 3.0)
+    module.limit = 7
+    assert module.limit == 7
+    for name, what in (
+        ("limit", "an attribute of the class Named"),
+        ("slot", "an attribute of the class Named"),
+        ("training", "an attribute of the class Module"),
+        ("parameters", "an attribute of the class Module"),
+        ("items", "a method of dict"),
+    ):
+        for value in (mx.zeros((1,)), [], nn.ReLU()):
+            with pytest.raises(AttributeError, match=rf"^\[Named\] '{name}' cannot hold an array .*, since {what}"):
+                setattr(module, name, value)
+    assert list(module) == ["mro", "base"]

@@ -41,8 +41,11 @@ class Module(dict):
 
     Attributes that are arrays, modules, dictionaries, lists or tuples are the dictionary's entries; all
     others are ordinary attributes. The parameters are the arrays among the entries whose names do not start
-    with an underscore, also inside lists and dictionaries (not tuples) and inside submodules. Names of the
-    methods of ``dict``, such as ``items`` or ``values``, are taken.
+    with an underscore, also inside lists and dictionaries (not tuples) and inside submodules.
+
+    Raises:
+        AttributeError: If an array or a container is assigned to a name that the class has for something else, such
+            as ``items`` or ``values``, which are methods of ``dict``. A property with a setter gets it instead.
 
     Example:
         >>> import mlx.core as mx
@@ -76,6 +79,9 @@ class Module(dict):
     def __setattr__(self, name: str, value: Any) -> None:
         note_assignment(self)
         if isinstance(value, (mx.array, dict, list, tuple)):
+            if hasattr(type(self), name) and _is_taken(type(self), name):
+                super().__setattr__(name, value)  # by a property, which has a setter
+                return
             self.__dict__.pop(name, None)
             self[name] = value
         else:
@@ -640,6 +646,24 @@ def _check_weights(pairs: list[tuple[str, Any]], own: dict[str, mx.array]) -> No
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names)
+
+
+def _is_taken(kind: type, name: str) -> bool:
+    """Whether a class has a property of this name that can be set; any other attribute of the class is an error.
+
+    An entry of that name could not be read as an attribute of the module: that of the class would hide it.
+    """
+    owner = next((ancestor for ancestor in kind.__mro__ if name in vars(ancestor)), None)
+    if owner is None:  # an attribute of the class of classes, which objects do not have
+        return False
+    attribute = vars(owner)[name]
+    if hasattr(attribute, "__set__") and getattr(attribute, "fset", attribute) is not None:
+        return True
+    what = "a method of dict" if owner is dict else f"an attribute of the class {owner.__name__}"
+    raise AttributeError(
+        f"[{kind.__name__}] '{name}' cannot hold an array or a container, since {what} of that name would hide it; "
+        "choose another name."
+    )
 
 
 def _missing_attribute(module: Module, name: str) -> str:
