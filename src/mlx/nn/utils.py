@@ -82,14 +82,15 @@ def _with_parameters(model: Module, parameters: dict[str, Any], run: Callable[[]
     """``run()`` while the model holds ``parameters``; afterwards it has back what ``run`` did not assign."""
     matches = match_parameters(model, parameters, "nn.value_and_grad")
     own = [container[key] for container, key, _ in matches]
-    with Changes() as changes:
-        try:
-            put(matches)
+    changes = Changes()
+    try:
+        put(matches)
+        with changes:
             return run()
-        finally:
-            for (container, key, swapped), array in zip(matches, own, strict=True):
-                if _holds(container, key, swapped) and not changes.is_updated(swapped):
-                    container[key] = array
+    finally:
+        for (container, key, swapped), array in zip(matches, own, strict=True):
+            if _holds(container, key, swapped) and not changes.is_updated(swapped):
+                container[key] = array
 
 
 def _holds(container: Any, key: Any, array: mx.array) -> bool:
