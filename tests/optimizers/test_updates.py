@@ -157,6 +157,47 @@ def test_a_failed_update_changes_nothing(gradients, message, make, steps_before)
     assert frozen_copy(after_failure) == frozen_copy(fresh.update(other, good))
 
 
+BAD_DTYPES = {
+    mx.int32: "int32 but the parameter has mlx.core.float32; gradients must be floats: cast them with astype(",
+    mx.bool_: "bool but the parameter has mlx.core.float32; gradients must be floats: cast them with astype(",
+    mx.complex64: "complex64 but the parameter has mlx.core.float32; complex gradients belong to complex parameters",
+}
+
+
+@pytest.mark.parametrize("steps_before", [0, 1])
+@pytest.mark.parametrize("make", [lambda: optim.Adam(optim.exponential_decay(0.1, 0.5)), two_optimizers])
+@pytest.mark.parametrize("dtype", BAD_DTYPES, ids=str)
+def test_dtypes_that_the_last_leaf_cannot_have(dtype, make, steps_before):
+    opt = make()
+    params = {"a": ONE, "layers": [{"w": TWO}, {"w": TWO}]}
+    for _ in range(steps_before):
+        params = opt.update(params, params)
+    before, state_before = frozen_copy(params), frozen_copy(opt.state)
+    given = {"a": ONE, "layers": [{"w": TWO}, {"w": TWO.astype(dtype)}]}
+    message = f"update] gradients['layers'][1]['w'] has dtype mlx.core.{BAD_DTYPES[dtype]}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        opt.update(params, given)
+    assert frozen_copy(params) == before
+    assert frozen_copy(opt.state) == state_before
+
+
+@pytest.mark.parametrize(
+    ("gradient", "parameter"),
+    [
+        (mx.float16, mx.float32),
+        (mx.bfloat16, mx.float32),
+        (mx.float32, mx.float16),
+        (mx.float32, mx.complex64),
+        (mx.complex64, mx.complex64),
+    ],
+    ids=str,
+)
+def test_dtypes_that_go_together(gradient, parameter):
+    new = optim.SGD(0.5).update({"w": TWO.astype(parameter)}, {"w": TWO.astype(gradient)})
+    assert new["w"].dtype == mx.result_type(TWO.astype(gradient), TWO.astype(parameter))
+    assert new["w"].tolist() == [0.5, 1.0]
+
+
 def test_a_formula_that_fails_takes_the_whole_step_back():
     class Fails(optim.Adam):
         def apply_single(self, gradient, parameter, state):

@@ -84,8 +84,9 @@ class Optimizer:
             and the new state.
 
         Raises:
-            ValueError: a gradient has no parameter, or another shape than it has. The parameters and the
-                optimizer's state are then what they were before.
+            ValueError: a gradient has no parameter, another shape than it has, or a dtype that does not go with it
+                (integers; complex numbers for a real parameter). The parameters and the optimizer's state are then
+                what they were before.
             TypeError: a leaf of ``gradients`` is not an array; a module is given with a state.
 
         Example:
@@ -206,8 +207,8 @@ class Optimizer:
             New parameters in the structure of ``gradients``; neither tree is changed.
 
         Raises:
-            ValueError: a gradient has no parameter, or another shape than it has. The optimizer's state is
-                then what it was before.
+            ValueError: a gradient has no parameter, another shape than it has, or a dtype that does not go with it.
+                The optimizer's state is then what it was before.
             TypeError: a leaf of ``gradients`` is not an array.
 
         Example:

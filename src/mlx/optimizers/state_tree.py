@@ -77,6 +77,8 @@ class TreeUpdate:
                 raise self._structure_error(gradients, parameters, path)
             if gradients.shape != parameters.shape:
                 raise self._shape_error(gradients, parameters, path)
+            if gradients.dtype != parameters.dtype:
+                self._check_dtypes(gradients.dtype, parameters.dtype, path)
             if not isinstance(state, dict):
                 raise _state_error(self._name, state, "dict", path)
             self._log.save(state)
@@ -132,6 +134,22 @@ class TreeUpdate:
         return ValueError(
             f"[{self._name}.update] {readable('gradients', path)} has shape {gradient.shape} but the "
             f"parameter has {parameter.shape}; pass gradients of the same tree that is updated."
+        )
+
+    def _check_dtypes(self, gradient: mx.Dtype, parameter: mx.Dtype, path: Path) -> None:
+        """Refuse gradients that the formula would round to nothing or that would make a real parameter complex.
+
+        Floats of other widths are welcome: gradients are often kept in more or fewer digits than parameters.
+        """
+        if not mx.issubdtype(gradient, mx.inexact):
+            remedy = f"gradients must be floats: cast them with astype({parameter})"
+        elif mx.issubdtype(gradient, mx.complexfloating) and not mx.issubdtype(parameter, mx.complexfloating):
+            remedy = "complex gradients belong to complex parameters: take the real part with mx.real"
+        else:
+            return
+        raise ValueError(
+            f"[{self._name}.update] {readable('gradients', path)} has dtype {gradient} but the parameter has "
+            f"{parameter}; {remedy}."
         )
 
     def _structure_error(self, gradients: Any, parameters: Any, path: Path) -> ValueError:
