@@ -1,6 +1,7 @@
 """Updates as pure functions of parameters, gradients and state; steps that non-finite gradients skip."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
+from mlx.ir.node import recorder
+from mlx.runtime import evaluate as evaluation
 from mlx.utils import tree_flatten, tree_map
 
 OPTIMIZERS = {
@@ -211,6 +214,74 @@ def test_nothing_is_evaluated_to_decide():
         params, state = step(params, {"w": mx.array([value])}, state)
         assert params["w"].item() == expected
     assert state["skipped"].item() == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        OPTIMIZERS["skip_nonfinite"],
+        lambda: optim.skip_nonfinite(OPTIMIZERS["Multi"]()),
+        lambda: optim.skip_nonfinite(OPTIMIZERS["AdamW"]()),
+    ],
+)
+def test_a_step_is_recorded_and_not_evaluated(make, monkeypatch):
+    optimizer, params = make(), parameters()
+    bad = tree_map(lambda g: g / 0, gradients(0))
+    params = optimizer.update(params, gradients(0))
+    mx.eval(params, optimizer.state, bad)
+    runs = []
+    run = evaluation._run
+    monkeypatch.setattr(evaluation, "_run", lambda plan: (runs.append(plan), run(plan)))
+    recorded = []
+    for given in (gradients(1), bad, gradients(2)):
+        before = len(recorder().pending)
+        params = optimizer.update(params, given)
+        recorded.append(len(recorder().pending) - before)
+    assert runs == []
+    assert recorded[0] > 0
+    assert len(set(recorded)) == 1
+    mx.eval(params, optimizer.state)
+    assert len(runs) == 1
+    assert optimizer.skipped.item() == 1
+
+
+# -------------------------------------------------------------------------------- schedules and compilation
+
+RATES = {
+    "exponential_decay": (optim.exponential_decay(1.0, 0.5), lambda t: 0.5**t),
+    "step_decay": (optim.step_decay(1.0, 0.5, 3), lambda t: 0.5 ** (t // 3)),
+    "cosine_decay": (optim.cosine_decay(1.0, 6, 0.2), lambda t: 0.2 + 0.4 * (1 + math.cos(math.pi * min(t, 6) / 6))),
+    "linear_schedule": (optim.linear_schedule(0.0, 1.0, 5), lambda t: min(t, 5) / 5),
+    "cosine with warm-up": (
+        optim.join_schedules([optim.linear_schedule(0.0, 1.0, 4), optim.cosine_decay(1.0, 4)], [4]),
+        lambda t: t / 4 if t < 4 else (1 + math.cos(math.pi * min(t - 4, 4) / 4)) / 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RATES)
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+def test_a_schedule_runs_inside_a_step_that_is_traced_once(name, engine):
+    schedule, formula = RATES[name]
+    model, optimizer = nn.Linear(1, 1, bias=False), optim.SGD(schedule)
+    start = model.weight.item()
+    optimizer.init(model.trainable_parameters())
+    state, traces = [model.state, optimizer.state], []
+
+    @partial(mx.compile, inputs=state, outputs=state)
+    def step(x):
+        traces.append(x)
+        optimizer.update(model, {"weight": x})
+
+    expected = start
+    with mx.engine(engine):
+        for t in range(10):
+            step(mx.full((1, 1), 2.0))
+            expected -= 2.0 * formula(t)
+            np.testing.assert_allclose(optimizer.learning_rate.item(), formula(t), rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(model.weight.item(), expected, rtol=1e-5, atol=1e-5)
+    assert optimizer.step.item() == 10
+    assert len(traces) == 1
 
 
 def test_a_failing_update_leaves_everything():

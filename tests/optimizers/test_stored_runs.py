@@ -1,11 +1,15 @@
-"""Ten steps of every optimizer, against the numbers that MLX computed, and interrupted and resumed."""
+"""Ten steps of every optimizer, against the numbers that MLX computed, interrupted and resumed, and copied."""
 
+import copy
+import inspect
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from reference_runs import RUNS, STEPS, draw, run, vector
+from reference_runs import RUNS, SCHEDULES, SETTINGS, STEPS, draw, run, vector
 
 import mlx.core as mx
 import mlx.optimizers as optim
@@ -15,6 +19,19 @@ STORED = mx.load(str(Path(__file__).parent / "fixtures" / "runs.safetensors"))
 
 # Rounding errors of half precision add up over ten steps, in Muon over five products of matrices in each of them.
 TOLERANCES = {"float16": 5e-3, "bfloat16": 4e-2}
+
+
+def test_every_option_of_every_optimizer_has_a_run():
+    optimizers = {value for value in vars(optim).values() if isinstance(value, type)}
+    assert optimizers == {*SETTINGS, optim.Optimizer, optim.MultiOptimizer}
+    for optimizer, (rate, settings) in SETTINGS.items():
+        for option in inspect.signature(optimizer).parameters.values():
+            values = [keywords[option.name] for keywords in settings if option.name in keywords]
+            if option.name == "learning_rate" and rate is not None:
+                values.append(rate)
+            assert any(value != option.default for value in values), (optimizer, option.name)
+    schedules = {name for name in vars(optim) if "decay" in name or "schedule" in name} - {"schedulers"}
+    assert schedules == SCHEDULES.keys() - {"function"}
 
 
 def test_random_numbers_are_the_same():
@@ -68,3 +85,40 @@ def check_resuming(name: str, tmp_path: Path) -> None:
     assert {path: leaf.tolist() for path, leaf in tree_flatten(resumed.state)} == {
         path: leaf.tolist() for path, leaf in tree_flatten(optimizer.state)
     }
+
+
+def pickled(optimizer: optim.Optimizer) -> optim.Optimizer:
+    return pickle.loads(pickle.dumps(optimizer))
+
+
+def is_matrix(path: str, array: mx.array) -> bool:
+    return array.ndim == 2
+
+
+def several() -> optim.Optimizer:
+    return optim.MultiOptimizer([optim.Muon(0.05), optim.Adam(0.1)], [is_matrix])
+
+
+# Functions that are written inside others, schedules and filters in these runs, cannot be pickled.
+PICKLED = {name: make for name, make in RUNS.items() if not any(word in name for word in ("Multi", *SCHEDULES))}
+PICKLED["MultiOptimizer of functions with names"] = several
+PICKLED["skip_nonfinite"] = lambda: optim.skip_nonfinite(optim.Adam(0.1))
+
+
+@pytest.mark.parametrize(
+    ("name", "duplicate"),
+    [*((name, copy.deepcopy) for name in RUNS), *((name, pickled) for name in PICKLED)],
+)
+def test_a_copy_made_halfway_gives_the_same_bits_and_leaves_the_original(name, duplicate):
+    make: Callable[[], optim.Optimizer] = {**RUNS, **PICKLED}[name]
+    with mx.engine("numpy"):
+        parameters, gradients = draw()
+        optimizer = make()
+        halfway = steps(optimizer, parameters, gradients[: STEPS // 2])
+        before = {path: leaf.tolist() for path, leaf in tree_flatten(optimizer.state)}
+        other = duplicate(optimizer)
+        actual = steps(other, halfway, gradients[STEPS // 2 :])
+        assert {path: leaf.tolist() for path, leaf in tree_flatten(optimizer.state)} == before
+        expected = steps(optimizer, halfway, gradients[STEPS // 2 :])
+        assert vector(actual).tolist() == vector(expected).tolist()
+        assert vector(other.state).tolist() == vector(optimizer.state).tolist()
