@@ -307,3 +307,61 @@ def test_one_step_from_a_state_that_is_not_carried():
     xs = mx.array([[1.0, 0.0], [0.0, 4.0]])
     # a first step with momentum goes down by 0.5 x
     assert mx.scan(step, mx.array(0.0), xs)[0].item() == (3 - 0.5) + (3 - 2)
+
+
+def test_a_table_that_is_made_in_the_first_call_is_kept():
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = None
+
+        def __call__(self, x):
+            if self.table is None:
+                self.table = mx.arange(x.shape[0], dtype=mx.float32)[:, None]
+            self.whole = [self.table * 2]
+            return x + self.table
+
+    positions, norm = Positions(), nn.BatchNorm(2)
+    runs = []
+
+    def step(c, x):
+        runs.append(1)
+        return c, positions(norm(x))
+
+    _, ys = mx.scan(step, None, XS)
+    assert len(runs) == 2  # the second time with the statistics carried
+    assert positions.table.tolist() == [[0], [1], [2], [3]]
+    assert positions.whole[0].tolist() == [[0], [2], [4], [6]]
+    x = np.array(XS)
+    wanted = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5) + np.arange(4)[:, None]
+    np.testing.assert_allclose(ys, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(norm.running_mean, FINAL_MEAN, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("export", [mx.export_function, mx.export_to_stablehlo], ids=["function", "stablehlo"])
+def test_a_module_that_is_exported_stays_as_it_was(tmp_path, export):
+    norm, module = nn.BatchNorm(2), Counting()
+    before = contents([norm, module])
+    export(str(tmp_path / "program"), lambda x: module(norm(x)), XS[0])
+    assert contents([norm, module]) == before
+    assert norm.running_var.tolist() == [1, 1]
+    assert module.calls.item() == 0
+    if export is mx.export_function:
+        (y,) = mx.import_function(str(tmp_path / "program"))(XS[0])
+        np.testing.assert_allclose(y, norm(XS[0]), rtol=1e-5, atol=1e-6)
+
+
+def test_a_layer_that_is_made_in_the_first_call_is_kept():
+    class Lazy(nn.Module):
+        def __call__(self, x):
+            if "layer" not in self:
+                self.layer = nn.BatchNorm(x.shape[-1], momentum=1.0)
+                self.layer.weight = 2 * self.layer.weight
+            return self.layer.weight * x
+
+    lazy = Lazy()
+    _, ys = mx.scan(lambda c, x: (c, lazy(x)), None, XS)
+    np.testing.assert_allclose(ys, 2 * np.array(XS), rtol=1e-6)
+    assert lazy.layer.weight.tolist() == [2, 2]
+    assert lazy.layer.running_mean.tolist() == [0, 0]
+    np.testing.assert_allclose(lazy.layer(XS[0]).sum(), 0, atol=1e-4)

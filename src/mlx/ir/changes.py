@@ -94,7 +94,8 @@ class Changes:
         if known is None or known[0]() is not container:
             entries = dict(container) if isinstance(container, dict) else list(container)
             attributes = dict(getattr(container, "__dict__", {}))
-            self._containers[id(container)] = _reference(container), entries, attributes
+            is_being_made = hasattr(container, "__dict__") and not entries and not attributes
+            self._containers[id(container)] = _reference(container), None if is_being_made else entries, attributes
 
     def is_updated(self, handle: Any) -> bool:
         """Whether an array was updated in place."""
@@ -115,9 +116,9 @@ class Changes:
         ]
 
     def _held(self) -> list[tuple[Any, Any, dict[str, Any]]]:
-        """The containers that are still held, what they held, and their attributes."""
+        """The containers that were there before and still are, what they held, and their attributes."""
         found = [(container(), entries, attributes) for container, entries, attributes in self._containers.values()]
-        return [held for held in found if held[0] is not None]
+        return [held for held in found if held[0] is not None and held[1] is not None]
 
     def restore(self) -> None:
         """Put back what there was."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlx.arrays.array import array, wrap
 from mlx.files.writing import opened_to_write
+from mlx.ir.changes import Changes
 from mlx.ir.names import event
 from mlx.ir.node import Node
 from mlx.ir.render import letters
@@ -209,7 +210,11 @@ def trace_to_export(
     """The program of a function for example arguments, and its result with slots in place of arrays."""
     _check_function(fun, function)
     positional, named = arguments_of(function, args, kwargs)
-    traced = trace_function(function, fun, positional, named, shapeless=shapeless)
+    with Changes() as changes:
+        try:
+            traced = trace_function(function, fun, positional, named, shapeless=shapeless)
+        finally:
+            changes.restore()  # what a model would keep from a call: this is none
     result = traced.result
     slots = result if isinstance(result, list | tuple) else [result]
     if not all(type(slot) is Slot for slot in slots):

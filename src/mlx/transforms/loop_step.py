@@ -12,6 +12,7 @@ from typing import Any
 from mlx.arrays.array import array, wrap
 from mlx.ir.changes import ABSENT, Assignment, Changes, Update, holds_arrays, note_assignment, note_update
 from mlx.ir.node import Node, next_serial
+from mlx.ir.walk import ancestors
 from mlx.ops.random_state import thread_state
 from mlx.transforms.differentiated import describe
 from mlx.transforms.tracing import filled, template
@@ -30,6 +31,7 @@ class Step:
         self.places = places
         self.carries: list[Node] = []
         self.changed: list[Place] = []
+        self.made: set[Any] = set()  # where it put what is the same in all steps: a table that is made once, say
         self.carry: Any = None
         self.output: Any = None
         found = [place.get() for place in places]
@@ -44,10 +46,27 @@ class Step:
         with Changes() as changes:
             try:
                 outputs = self._run(nodes)
-                self.changed = [Place(change) for change in _outside(changes, since)]
+                found = _changes_outside(changes, since)
+                made = [self._is_made_once(change, nodes, since) for change in found]
             finally:
                 changes.restore()
+        self.changed = [Place(change) for change, is_made in zip(found, made, strict=True) if not is_made]
+        for change, is_made in zip(found, made, strict=True):
+            if is_made:
+                assert isinstance(change, Assignment)
+                place = Place(change)
+                place.put(change.new)
+                self.made.add(place.identity)
         return outputs
+
+    def _is_made_once(self, change: Assignment | Update, inputs: Sequence[Node], since: int) -> bool:
+        """Whether it puts what is the same in all steps where there was nothing."""
+        if isinstance(change, Update) or change.new is ABSENT:
+            return False
+        if holds_arrays(change.old) and Place(change).identity not in self.made:
+            return False
+        nodes = [leaf._node for leaf in leaves(change.new) if isinstance(leaf, array)]
+        return set(inputs).isdisjoint(ancestors(nodes, since))
 
     def run_drawing(self, nodes: list[Node]) -> list[Node]:
         """The same, with the random state as last entry and what it becomes as last output."""
@@ -123,12 +142,13 @@ class Place:
         else:
             note_assignment(self._container)
             if isinstance(self._container, dict):
+                getattr(self._container, "__dict__", {}).pop(self._key, None)  # or it would hide the entry
                 dict.__setitem__(self._container, self._key, value)  # by the method of dict, which modules may override
             else:
                 self._container[self._key] = value
 
 
-def _outside(changes: Changes, since: int) -> list[Assignment | Update]:
+def _changes_outside(changes: Changes, since: int) -> list[Assignment | Update]:
     """The changes of what was there before serial number `since`, each once."""
 
     def is_old(tree: Any) -> bool:

@@ -91,6 +91,7 @@ def scan(
         if draws or step.changed:  # the random state, and what else it changes, must be given to the body
             thread_state()[0] = key
             again = Step(fun, init, xs, step.changed)
+            again.made |= step.made
             run = again.run_drawing if draws else again.run
             if draws:
                 kinds.append((key._node.shape, key._node.dtype))
