@@ -119,3 +119,51 @@ def test_what_the_function_updates_in_place_stays():
         assert grads["weight"].tolist() == [[3.0 * step]]
     assert calls.item() == 0.0
     assert model.weight is weight
+
+
+def test_arguments_may_have_any_name():
+    model = line()
+
+    def loss_fn(parameters, *, args, fun, self):
+        return (model(parameters) * args + fun * self).sum()
+
+    loss, grads = nn.value_and_grad(model, loss_fn)(parameters=mx.array([[3.0]]), args=2.0, fun=10.0, self=1.0)
+    assert loss.item() == 24.0
+    assert grads["weight"].tolist() == [[6.0]]
+
+
+def test_it_nests_and_goes_together_with_other_transforms():
+    model = line()
+    x = mx.array([[3.0]])
+
+    def gradient_norm(x):
+        """The gradient in the weight of (w x + b)^2, which is 2 x (w x + b), and its square."""
+        _, grads = nn.value_and_grad(model, lambda x: (model(x) ** 2).sum())(x)
+        return (grads["weight"] ** 2).sum()
+
+    value, grads = nn.value_and_grad(model, gradient_norm)(x)
+    # f = (2 x (w x + b))^2 = (6 * 7)^2; df/dw = 2 * 42 * 2 x^2 = 1512; df/db = 2 * 42 * 2 x = 504
+    assert value.item() == 1764.0
+    assert grads["weight"].tolist() == [[1512.0]]
+    assert grads["bias"].tolist() == [504.0]
+    of_x = mx.grad(lambda x: nn.value_and_grad(model, lambda x: (model(x) ** 2).sum())(x)[1]["bias"].sum())(x)
+    assert of_x.tolist() == [[4.0]]  # of 2 (w x + b)
+    together = mx.vmap(lambda x: nn.value_and_grad(model, lambda x: (model(x) ** 2).sum())(x)[1]["weight"])
+    assert together(mx.array([[[1.0]], [[3.0]]])).tolist() == [[[6.0]], [[42.0]]]
+    compiled = mx.compile(nn.value_and_grad(model, gradient_norm), inputs=model.state)
+    assert compiled(x)[1]["bias"].tolist() == [504.0]
+    model.bias = mx.array([0.0])
+    assert compiled(x)[1]["bias"].tolist() == [432.0]  # 2 * 36 * 6
+    assert (model.weight.tolist(), model.bias.tolist()) == ([[2.0]], [0.0])
+
+
+def test_checkpoint_gives_the_same_gradients():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+    x = mx.array([[1.0, -2.0], [0.5, 3.0]])
+    loss, grads = nn.value_and_grad(model, lambda x: model(x).sum())(x)
+    for layer in (nn.utils.checkpoint(model), nn.utils.checkpoint(model, lambda x: model(x))):
+        again, same = nn.value_and_grad(model, lambda x, layer=layer: layer(x).sum())(x)
+        assert again.item() == pytest.approx(loss.item(), rel=1e-6)
+        for (path, a), (_, b) in zip(tree_flatten(grads), tree_flatten(same), strict=True):
+            assert mx.allclose(a, b, rtol=1e-5, atol=1e-6), path
+    assert mx.grad(lambda x: nn.utils.checkpoint(model)(x).sum())(x).shape == x.shape

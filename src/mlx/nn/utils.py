@@ -48,7 +48,7 @@ def value_and_grad(model: Module, fn: Callable[..., Any]) -> Callable[..., tuple
     if not callable(fn):
         raise TypeError(f"[nn.value_and_grad] fn must be a function, got {type(fn).__name__}.")
 
-    def call(parameters: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def call(parameters: dict[str, Any], /, *args: Any, **kwargs: Any) -> Any:
         return _with_parameters(model, parameters, lambda: fn(*args, **kwargs))
 
     transformed = mx.value_and_grad(call)
