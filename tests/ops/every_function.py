@@ -685,7 +685,7 @@ ERRORS: list[tuple[Callable[[Any, Any], Any], type[Exception], str]] = [
     (lambda mx, x: mx.zeros_like(x, x), TypeError, "[zeros_like] dtype must be a Dtype"),
     (lambda mx, x: mx.full((2,), x), ValueError, "[broadcast_shapes] Shapes"),
     (lambda mx, x: mx.full((2,), 1, "float32"), TypeError, "[full] dtype must be a Dtype"),
-    (lambda mx, x: mx.full_like(x, 2**40, mx.int8), ValueError, "Converting 1099511627776 to int8"),
+    (lambda mx, x: mx.full_like(x, 2**40, mx.int8), ValueError, "[full_like] Converting 1099511627776 to int8"),
     (lambda mx, x: mx.arange(5, 0, 0), ValueError, "[arange] step must be nonzero"),
     (lambda mx, x: mx.arange(0, np.inf), ValueError, "[arange] Cannot compute length"),
     (lambda mx, x: mx.arange("a"), TypeError, "[arange] stop must be an int or a float"),

@@ -392,7 +392,7 @@ WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: mx.fft.fftfreq(4, 0.0), ValueError, r"\[fftfreq\] d must be non-zero"),
     (lambda: mx.fft.rfftfreq(4, 0), ValueError, r"\[rfftfreq\] d must be non-zero"),
     (lambda: mx.fft.fftfreq(4.0), TypeError, r"\[fftfreq\] n must be an int"),  # type: ignore[arg-type]
-    (lambda: mx.fft.fftfreq(4, None), TypeError, r"\[fftfreq\] d must be a number"),  # type: ignore[arg-type]
+    (lambda: mx.fft.fftfreq(4, None), TypeError, r"\[fftfreq\] d must be a real number"),  # type: ignore[arg-type]
     (lambda: mx.fft.fftshift(X, 3), IndexError, r"\[fftshift\] Invalid axis 3"),
     (lambda: mx.fft.ifftshift(X, [0, -4]), ValueError, r"\[ifftshift\] Invalid axis -4"),
     (lambda: mx.fft.fftshift(X, 1.0), TypeError, r"\[fftshift\] axes must be"),  # type: ignore[arg-type]

@@ -328,7 +328,7 @@ def _value_node(value: Any, x: Node) -> Node:
         if dtype is bool_:
             return scalar_node(bool(value), dtype)
         if isinstance(value, int) or dtype.is_complex or (dtype.is_floating and isinstance(value, float)):
-            return number_node(value, dtype)
+            return number_node(value, dtype, "index")
         return cast(scalar_node(value, default_dtype_of(value)), dtype)
     if value is None:
         raise TypeError("[index] A value to write must be a number or an array, got None.")

@@ -98,6 +98,8 @@ def from_dlpack(x: Any, /, *, copy: bool | None = None) -> array:
 
 
 def _refuse_sharing(copy: bool | None, function: str) -> None:
+    if copy is not None and not isinstance(copy, bool):
+        raise TypeError(f"[{function}] copy must be True, False or None, got {copy!r}.")
     if copy is False:
         raise ValueError(f"[{function}] Cannot make an array without a copy; leave copy out.")
 
@@ -130,13 +132,15 @@ def can_cast(from_: array | Dtype, to: Dtype) -> bool:
 
     Raises:
         ValueError: `from_` is neither an array nor a dtype.
-        TypeError: `to` is no dtype.
+        TypeError: `to` is no dtype, or `from_` is None.
 
     Example:
         >>> import mlx.core as mx
         >>> mx.can_cast(mx.int32, mx.float16), mx.can_cast(mx.uint8, mx.int8)
         (True, False)
     """
+    if from_ is None:
+        raise TypeError("[can_cast] Expected an array or a dtype such as mx.float32 for `from_`, got None.")
     source = _dtype_of(from_, "can_cast")
     if not isinstance(to, Dtype):
         raise TypeError(f"[can_cast] Expected a dtype such as mx.float32 for `to`, got {to!r}.")

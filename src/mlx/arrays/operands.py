@@ -31,14 +31,15 @@ def is_operand(value: Any) -> bool:
     )
 
 
-def number_node(value: complex, dtype: Dtype) -> Node:
+def number_node(value: complex, dtype: Dtype, function: str = "array") -> Node:
     """The node of a Python number in `dtype`; ValueError where the dtype's range does not hold it."""
     limits = dtype.scalar_limits
     if limits is not None and not limits[0] <= value <= limits[1]:  # type: ignore[operator]
         if dtype is uint64 and isinstance(value, int) and -(2**63) <= value < 0:
             return scalar_node(value % 2**64, dtype)
         raise ValueError(
-            f"Converting {value} to {dtype.name} would result in overflow. Cast the array to a wider type first."
+            f"[{function}] Converting {value} to {dtype.name} would result in overflow. Cast the array to a wider type "
+            f"first."
         )
     return scalar_node(value, dtype)
 
@@ -54,7 +55,7 @@ def node_of(value: Any, function: str, argument: str = "a") -> Node:
     if type(node) is Node:
         return node
     if isinstance(value, _PYTHON_NUMBERS):
-        return number_node(value, default_dtype_of(value))
+        return number_node(value, default_dtype_of(value), function)
     if hasattr(value, "__mlx_array__") or _is_foreign(value):
         return conversion.node_from(value, None)
     raise (TypeError if value is None else ValueError)(
@@ -71,14 +72,14 @@ def operand_pair(function: str, a: Any, b: Any) -> tuple[Node, Node]:
     if isinstance(b, _PYTHON_NUMBERS):
         if isinstance(a, _PYTHON_NUMBERS):
             dtype = promote_types(default_dtype_of(a), default_dtype_of(b))
-            return number_node(a, dtype), number_node(b, dtype)
+            return number_node(a, dtype, function), number_node(b, dtype, function)
         left = node_of(a, function, "a")
         dtype = dtype_with_scalar(left.dtype, b)
-        return cast(left, dtype), number_node(b, dtype)
+        return cast(left, dtype), number_node(b, dtype, function)
     if isinstance(a, _PYTHON_NUMBERS):
         right = node_of(b, function, "b")
         dtype = dtype_with_scalar(right.dtype, a)
-        return number_node(a, dtype), cast(right, dtype)
+        return number_node(a, dtype, function), cast(right, dtype)
     if hasattr(a, "_node") and _is_foreign(b):
         left = node_of(a, function, "a")
         return left, conversion.node_from(b, left.dtype)

@@ -50,7 +50,7 @@ def elementwise(
         elif (kind is float or kind is int) and dtype.is_inexact:
             b = scalar_node(other, dtype)
         elif kind is int and dtype.is_integer and not inexact:
-            b = number_node(other, dtype)
+            b = number_node(other, dtype, name)
         elif is_operand(other):
             return _public(name)(self, other)
         elif otherwise is None:
@@ -74,7 +74,7 @@ def reflected(primitive: Primitive, name: str, *, inexact: bool = False) -> Oper
         if (kind is float or kind is int) and dtype.is_inexact:
             a = scalar_node(other, dtype)
         elif kind is int and dtype.is_integer and not inexact:
-            a = number_node(other, dtype)
+            a = number_node(other, dtype, name)
         elif is_operand(other):
             return _public(name)(other, self)
         else:

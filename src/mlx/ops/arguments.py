@@ -34,7 +34,7 @@ def checked_axes(axis: Axes, ndim: int, function: str) -> tuple[int, ...]:
     """Sorted non-negative axes, all of them for None; AxisError out of range, ValueError repeated."""
     if axis is None:
         return tuple(range(ndim))
-    if type(axis) is int or not isinstance(axis, Sequence):
+    if type(axis) is int or not (isinstance(axis, Sequence) or getattr(axis, "ndim", 0) == 1):
         return (checked_axis(axis, ndim, function),)
     return tuple(sorted(axes_in_order(axis, ndim, function)))
 
@@ -83,7 +83,7 @@ def one_or_more_integers(values: int | Sequence[int], function: str, argument: s
 def integer_or_none(value: Any) -> int | None:
     """The Python int of an integer, NumPy's and arrays of one included; None for anything else."""
     if isinstance(value, int):
-        return value
+        return int(value) if isinstance(value, bool) else value
     try:
         return operator.index(value)
     except TypeError:
@@ -112,6 +112,18 @@ def one_integer(value: int, function: str, argument: str) -> int:
         return index(value) if open_sizes else operator.index(value)
     except TypeError:
         raise TypeError(f"[{function}] {argument} must be an int, got {value!r}.") from None
+
+
+def real_number(value: float, function: str, argument: str) -> float:
+    """A real number, arrays of one element included; TypeError for anything else."""
+    if isinstance(value, int | float):
+        return value
+    if getattr(value, "size", 1) == 1 and not isinstance(value, str | bytes | bytearray | complex):
+        try:
+            return float(value)
+        except TypeError:
+            pass
+    raise TypeError(f"[{function}] {argument} must be a real number, got {value!r}.")
 
 
 LARGEST_EXTENT = 2**31 - 1

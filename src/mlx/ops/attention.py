@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 from mlx.arrays.array import array, wrap
+from mlx.arrays.operands import node_of
 from mlx.ir.dtypes import Dtype, bool_, finfo, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, one_integer
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, flag, one_integer, real_number
 from mlx.ops.joining import concatenate, stack
 from mlx.ops.shape import reshape
 from mlx.ops.trigonometric import cos, sin
@@ -76,7 +77,9 @@ def rope(
         raise ValueError(f"[rope] Input must have at least 3 dimensions but got input with {node.ndim} dimensions.")
     if not node.dtype.is_inexact or node.dtype.is_complex:
         raise ValueError(f"[rope] Input must be a floating type but got {node.dtype.name}.")
-    _check_dims(one_integer(dims, "rope", "dims"), node.shape[-1])
+    dims = one_integer(dims, "rope", "dims")
+    _check_dims(dims, node.shape[-1])
+    traditional = flag(traditional, "rope", "traditional")
     angles = _angles(node, dims, base, scale, offset, freqs)
     cosines, sines = cos(angles), sin(angles)
     turned = wrap(cast(node, wide_dtype(node.dtype)))
@@ -111,7 +114,7 @@ def _angles(x: Node, dims: int, base: float | None, scale: float, offset: int | 
         positions = positions + offset
     else:
         positions = positions + _offsets(x, offset)
-    positions = wrap(cast(positions._node, dtype)) * scale
+    positions = wrap(cast(positions._node, dtype)) * real_number(scale, "rope", "scale")
     if base is not None and freqs is not None:
         raise ValueError("[rope] Only one of base or freqs can have a value.")
     if freqs is not None:
@@ -121,24 +124,26 @@ def _angles(x: Node, dims: int, base: float | None, scale: float, offset: int | 
         return positions[..., None] / wrap(cast(given, dtype))
     if base is None:
         raise ValueError("[rope] Neither base nor freqs has a value.")
+    if real_number(base, "rope", "base") <= 0:
+        raise ValueError(f"[rope] base must be positive, got {base}.")
     exponents = wrap(cast(counting(half), dtype)) * (-math.log(base) / half)
     return positions[..., None] * exponents.exp()
 
 
 def _offsets(x: Node, offset: Any) -> array:
     """Offsets as integers of shape (), or (B, 1, ..., 1) with an axis for the positions."""
-    node = array_node(offset, "rope", "offset")
+    node = node_of(offset, "rope", "offset")
     if node.ndim > 1:
         raise ValueError(f"[rope] offset must have at most one dimension but has shape {node.shape}.")
     if not node.dtype.is_integer:
         raise ValueError(f"[rope] offset must be an integer but got type {node.dtype.name}.")
     if node.ndim == 0:
-        return offset
+        return wrap(node)
     if node.shape[0] not in (1, x.shape[0]):
         raise ValueError(
             f"[rope] offset must be a scalar or vector with {x.shape[0]} elements but has shape {node.shape}."
         )
-    return reshape(offset, (node.shape[0], *(1,) * (x.ndim - 2)))
+    return reshape(wrap(node), (node.shape[0], *(1,) * (x.ndim - 2)))
 
 
 # ---------------------------------------------------------------------- attention
@@ -203,8 +208,8 @@ def scaled_dot_product_attention(
     length, keys = nodes[0].shape[2], nodes[1].shape[2]
     mask_node, is_causal = _mask(mask, (*nodes[0].shape[:3], keys), dtype)
     sink_node = None if sinks is None else _sinks(sinks, nodes[0].shape[1], dtype)
-    queries = cast(nodes[0], dtype) * scalar_node(float(scale), dtype)
-    by_blocks = force_fused or length * keys >= SCORES_IN_BLOCKS
+    queries = cast(nodes[0], dtype) * scalar_node(real_number(scale, _ATTENTION, "scale"), dtype)
+    by_blocks = flag(force_fused, _ATTENTION, "force_fused") or length * keys >= SCORES_IN_BLOCKS
     attend = _by_blocks if by_blocks else _at_once
     return wrap(attend(queries, cast(nodes[1], dtype), cast(nodes[2], dtype), mask_node, sink_node, is_causal))
 

@@ -8,7 +8,7 @@ from mlx.arrays.array import array, wrap
 from mlx.arrays.operands import is_operand, node_of, operand_pair
 from mlx.ir.dtypes import bool_
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, flag
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, flag, real_number
 from mlx.ops.recording import Scalar, record_comparison, record_test, to_float32
 from mlx.ops.reductions import all
 from mlx.primitives.arithmetic import ABS, EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL, NOT_EQUAL
@@ -319,10 +319,11 @@ def isclose(
         if not is_operand(operand):
             array_node(operand, "isclose", argument)
     flag(equal_nan, "isclose", "equal_nan")
+    relative, absolute = real_number(rtol, "isclose", "rtol"), real_number(atol, "isclose", "atol")
     x, y = operand_pair("isclose", a, b)
     if not x.dtype.is_inexact:
         x, y = to_float32(x), to_float32(y)
-    near = LESS_EQUAL(ABS(x - y), ABS(y) * float(rtol) + float(atol))
+    near = LESS_EQUAL(ABS(x - y), ABS(y) * relative + absolute)
     close = LOGICAL_OR(EQUAL(x, y), LOGICAL_AND(near, ISFINITE(y)))
     if equal_nan:
         close = LOGICAL_OR(close, LOGICAL_AND(ISNAN(x), ISNAN(y)))

@@ -9,7 +9,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import promote_types
 from mlx.ir.node import Node
 from mlx.ir.sizes import index
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, flag, integer_or_none, word
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, flag, integer_or_none, one_integer, word
 from mlx.primitives.convolution import CONVOLUTION, Window
 from mlx.primitives.shape import reshape
 from mlx.primitives.structure import cast
@@ -261,7 +261,9 @@ def _symmetric(
     strides = _for_each_axis(stride, rank, function, "stride")
     around = _for_each_axis(padding, rank, function, "padding")
     dilations = _for_each_axis(dilation, rank, function, "dilation")
-    return _convolution(x, w, Window(strides, around, around, dilations, (1,) * rank, index(groups), False))
+    return _convolution(
+        x, w, Window(strides, around, around, dilations, (1,) * rank, one_integer(groups, function, "groups"), False)
+    )
 
 
 def conv_general(
@@ -314,7 +316,7 @@ def conv_general(
         high=high,
         kernel_dilation=_window_axes(kernel_dilation, rank, "kernel_dilation"),
         input_dilation=_window_axes(input_dilation, rank, "input_dilation"),
-        groups=index(groups),
+        groups=one_integer(groups, "conv_general", "groups"),
         flip=flag(flip, "conv_general", "flip"),
     )
     return _convolution(x, w, window)
@@ -463,7 +465,9 @@ def _transposed(
     added = _for_each_axis(output_padding, rank, function, "output_padding")
     low = tuple(gap * (extent - 1) - less for gap, extent, less in zip(dilations, w.shape[1:-1], cut, strict=True))
     high = tuple(before + more for before, more in zip(low, added, strict=True))
-    return _convolution(x, w, Window((1,) * rank, low, high, dilations, spread, index(groups), True))
+    return _convolution(
+        x, w, Window((1,) * rank, low, high, dilations, spread, one_integer(groups, function, "groups"), True)
+    )
 
 
 # ------------------------------------------------------------------ signals

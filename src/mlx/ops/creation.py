@@ -21,10 +21,7 @@ _ONES = {dtype: scalar_node(1, dtype) for dtype in ALL_DTYPES}
 
 
 def _filled(scalars: dict[Dtype, Node], shape: Any, dtype: Any, function: str) -> array:
-    scalar = scalars.get(float32 if dtype is None else dtype)
-    if scalar is None:
-        dtype_argument(dtype, function)
-        raise AssertionError(dtype)
+    scalar = scalars[float32 if dtype is None else dtype_argument(dtype, function)]
     return wrap(BROADCAST(scalar, checked_shape(shape, function)))
 
 
@@ -218,7 +215,7 @@ def _full(shape: Shape, vals: Any, dtype: Dtype | None, function: str) -> Node:
     if is_number(vals):
         # A number that is of no wider kind than the dtype is made in it, so that it stays one operand.
         own = default_dtype_of(vals) if dtype is None else dtype_with_scalar(dtype, vals)
-        return BROADCAST(_as_given(number_node(vals, own), dtype), shape)
+        return BROADCAST(_as_given(number_node(vals, own, function), dtype), shape)
     value = _as_given(node_of(vals, function, "vals"), dtype)
     if value.shape != shape and broadcast_shape(value.shape, shape) != shape:
         raise ValueError(f"[{function}] Cannot broadcast vals of shape {value.shape} into shape {shape}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, overload
 
 from mlx.arrays.array import array, wrap
-from mlx.ops.arguments import StreamOrDevice, check_stream
+from mlx.ops.arguments import StreamOrDevice, check_stream, flag
 from mlx.ops.matrices import inexact_matrices, real_matrices, square
 from mlx.primitives.factorisations import CHOLESKY, LU, QR, unpacked
 from mlx.primitives.joining import CONCATENATE
@@ -78,7 +78,8 @@ def cholesky(a: array, upper: bool = False, *, stream: StreamOrDevice = None) ->
     if stream is not None:
         check_stream(stream, "linalg.cholesky")
     x = square(real_matrices(a, "cholesky"), "cholesky")
-    return wrap(matrix_transpose(CHOLESKY(matrix_transpose(x))) if upper else CHOLESKY(x))
+    reads_upper = flag(upper, "cholesky", "upper")
+    return wrap(matrix_transpose(CHOLESKY(matrix_transpose(x))) if reads_upper else CHOLESKY(x))
 
 
 def lu(a: array, *, stream: StreamOrDevice = None) -> tuple[array, array, array]:
@@ -185,7 +186,7 @@ def svd(a: array, compute_uv: bool = True, *, stream: StreamOrDevice = None) -> 
     if stream is not None:
         check_stream(stream, "linalg.svd")
     x = inexact_matrices(a, "svd")
-    if not compute_uv:
+    if not flag(compute_uv, "svd", "compute_uv"):
         return wrap(SINGULAR_VALUES(x))
     factors = SVD(x)
     return wrap(PROJECT(factors, 0)), wrap(PROJECT(factors, 1)), wrap(PROJECT(factors, 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlx.arrays.array import array, wrap
 from mlx.ir.node import Node
-from mlx.ops.arguments import StreamOrDevice, check_stream
+from mlx.ops.arguments import StreamOrDevice, check_stream, word
 from mlx.ops.matrices import inexact_matrices, square
 from mlx.primitives.eigen import EIG, EIGH, EIGVALSH
 from mlx.primitives.linalg import adjoint
@@ -16,7 +16,7 @@ __all__ = ["eig", "eigh", "eigvals", "eigvalsh"]
 def _hermitian(a: array, triangle: str, function: str) -> Node:
     """Matrices whose lower triangle is the one to read."""
     x = square(inexact_matrices(a, function), function)
-    if triangle not in ("L", "U"):
+    if word(triangle, f"linalg.{function}", "UPLO") not in ("L", "U"):
         raise ValueError(f"[linalg.{function}] UPLO must be 'L' for the lower triangle or 'U', got {triangle!r}.")
     return x if triangle == "L" else adjoint(x)
 

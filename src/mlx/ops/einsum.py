@@ -11,7 +11,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import promote_types
 from mlx.ir.node import Node, Shape
 from mlx.ir.sizes import open_sizes, plain
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, word
 from mlx.ops.diagonals import diagonal
 from mlx.ops.products import product_dtype
 from mlx.ops.reductions import sum
@@ -64,7 +64,7 @@ def einsum(subscripts: str, *operands: array, stream: StreamOrDevice = None) -> 
     """
     if stream is not None:
         check_stream(stream, "einsum")
-    nodes = _nodes(operands, "einsum")
+    nodes = _nodes(subscripts, operands, "einsum")
     read = _read.__wrapped__ if open_sizes else _read  # sizes of a shapeless trace are not for other programs
     expression = read(subscripts, tuple(node.shape for node in nodes), "einsum")
     terms = [_simplified(node, labels, expression) for node, labels in zip(nodes, expression.operands, strict=True)]
@@ -100,7 +100,7 @@ def einsum_path(subscripts: str, *operands: array) -> tuple[list[tuple[int, ...]
     """
     import opt_einsum
 
-    shapes = [node.shape for node in _nodes(operands, "einsum_path")]
+    shapes = [node.shape for node in _nodes(subscripts, operands, "einsum_path")]
     shapes = [plain(shape) for shape in shapes]
     _read(subscripts, tuple(shapes), "einsum_path")
     path, description = opt_einsum.contract_path(subscripts, *shapes, shapes=True, optimize="greedy")
@@ -110,7 +110,8 @@ def einsum_path(subscripts: str, *operands: array) -> tuple[list[tuple[int, ...]
 # ------------------------------------------------------------------ reading subscripts
 
 
-def _nodes(operands: Sequence[Any], function: str) -> list[Node]:
+def _nodes(subscripts: Any, operands: Sequence[Any], function: str) -> list[Node]:
+    word(subscripts, function, "subscripts")
     if not operands:
         raise ValueError(f"[{function}] At least one operand is required.")
     return [array_node(operand, function, f"operands[{i}]") for i, operand in enumerate(operands)]
@@ -119,8 +120,6 @@ def _nodes(operands: Sequence[Any], function: str) -> list[Node]:
 @lru_cache(maxsize=1024)
 def _read(subscripts: str, shapes: tuple[Shape, ...], function: str) -> _Expression:
     """Match subscripts with the shapes of operands; ValueError where they are malformed or do not fit."""
-    if not isinstance(subscripts, str):
-        raise TypeError(f"[{function}] subscripts must be a str, got {type(subscripts).__name__}.")
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     inputs = left.split(",")
     for term in [*inputs, right]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from mlx.arrays.array import array, wrap
-from mlx.arrays.operands import node_of, operand_pair
+from mlx.arrays.operands import is_operand, node_of, operand_pair
 from mlx.ir.dtypes import Dtype, bool_, finfo
 from mlx.ir.node import record
 from mlx.ir.primitive import broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, real_number
 from mlx.ops.recording import Scalar, refuse_complex
 from mlx.primitives.arithmetic import EQUAL
 from mlx.primitives.classification import ISNAN
@@ -84,7 +84,9 @@ def astype(a: array, /, dtype: Dtype, *, stream: StreamOrDevice = None) -> array
         check_stream(stream, "astype")
     if type(dtype) is not Dtype:
         raise TypeError(f"[astype] dtype must be an mlx Dtype such as mx.float32, got {dtype!r}.")
-    return wrap(cast(a._node if type(a) is array else node_of(a, "astype"), dtype))
+    if type(a) is array:
+        return wrap(cast(a._node, dtype))
+    return wrap(cast(node_of(a, "astype") if is_operand(a) else array_node(a, "astype"), dtype))
 
 
 def stop_gradient(a: array, /, *, stream: StreamOrDevice = None) -> array:
@@ -215,14 +217,7 @@ def nan_to_num(
     if posinf is None or neginf is None:
         refuse_complex("nan_to_num", x)
     limits = finfo(x.dtype)
-    replaced = SELECT(ISNAN(x), _substitute(nan, "nan"), x)
-    high = limits.max if posinf is None else _substitute(posinf, "posinf")
-    low = limits.min if neginf is None else _substitute(neginf, "neginf")
+    replaced = SELECT(ISNAN(x), real_number(nan, "nan_to_num", "nan"), x)
+    high = limits.max if posinf is None else real_number(posinf, "nan_to_num", "posinf")
+    low = limits.min if neginf is None else real_number(neginf, "nan_to_num", "neginf")
     return wrap(SELECT(EQUAL(x, -math.inf), low, SELECT(EQUAL(x, math.inf), high, replaced)))
-
-
-def _substitute(number: float, argument: str) -> float:
-    try:
-        return float(number)
-    except (TypeError, ValueError):
-        raise TypeError(f"[nan_to_num] {argument} must be a real number, got {number!r}.") from None

@@ -10,7 +10,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, float32, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, real_number
 from mlx.ops.reductions import mean
 from mlx.primitives.arithmetic import RSQRT, SQUARE
 from mlx.primitives.gathered_matmul import index_within
@@ -89,7 +89,7 @@ def layer_norm(
         check_stream(stream, "layer_norm")
     node, scale, shift, dtype = _normalised_arguments("layer_norm", x, weight, bias)
     centred = node - _mean(node)
-    out = centred * RSQRT(_mean(SQUARE(centred)) + _number(eps, node))
+    out = centred * RSQRT(_mean(SQUARE(centred)) + _number(eps, node, "layer_norm"))
     out = out if scale is None else out * scale
     return wrap(cast(out if shift is None else out + shift, dtype))
 
@@ -118,7 +118,7 @@ def rms_norm(x: array, weight: array | None, eps: float, *, stream: StreamOrDevi
     if stream is not None:
         check_stream(stream, "rms_norm")
     node, scale, _, dtype = _normalised_arguments("rms_norm", x, weight, None)
-    out = node * RSQRT(_mean(SQUARE(node)) + _number(eps, node))
+    out = node * RSQRT(_mean(SQUARE(node)) + _number(eps, node, "rms_norm"))
     return wrap(cast(out if scale is None else out * scale, dtype))
 
 
@@ -126,8 +126,8 @@ def _mean(x: Node) -> Node:
     return mean(wrap(x), -1, True)._node
 
 
-def _number(value: float, like: Node) -> Node:
-    return scalar_node(float(value), like.dtype)
+def _number(eps: float, like: Node, function: str) -> Node:
+    return scalar_node(real_number(eps, function, "eps"), like.dtype)
 
 
 def _normalised_arguments(

@@ -17,6 +17,7 @@ from mlx.ops.arguments import (
     checked_extent,
     one_integer,
     one_or_more_integers,
+    real_number,
 )
 from mlx.primitives.creation import ARANGE
 from mlx.primitives.joining import ROLL
@@ -25,10 +26,7 @@ __all__ = ["fftfreq", "fftshift", "ifftshift", "rfftfreq"]
 
 
 def _frequencies(numbers: Node, n: int, d: float, function: str) -> array:
-    try:
-        spacing = float(d)
-    except TypeError:
-        raise TypeError(f"[{function}] d must be a number, got {d!r}.") from None
+    spacing = real_number(d, function, "d")
     if spacing == 0:
         raise ValueError(f"[{function}] d must be non-zero.")
     return wrap(numbers * (1 / (float(n) * spacing)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlx.arrays.array import array, wrap
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import broadcast_shape
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, flag
 from mlx.ops.products import product_dtype
 from mlx.primitives.gathered_matmul import GATHERED_MATMUL, index_within, swapped
 from mlx.primitives.indexing import GATHER, counting
@@ -54,6 +54,7 @@ def gather_mm(
     if stream is not None:
         check_stream(stream, "gather_mm")
     x, y = array_node(a, "gather_mm", "a"), array_node(b, "gather_mm", "b")
+    flag(sorted_indices, "gather_mm", "sorted_indices")
     dtype = product_dtype((x.dtype, y.dtype), "gather_mm")
     if dtype.is_complex:
         raise ValueError(

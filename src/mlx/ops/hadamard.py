@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import SupportsFloat
 
 from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import float32
 from mlx.ir.primitive import scalar_node
 from mlx.ir.sizes import fixed
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, real_number
 from mlx.primitives.arithmetic import MULTIPLY
 from mlx.primitives.hadamard import HADAMARD
 from mlx.primitives.shape import reshape
@@ -49,11 +48,6 @@ def hadamard_transform(a: array, scale: float | None = None, stream: StreamOrDev
     dtype = x.dtype if x.dtype.is_inexact else float32
     wide = cast(x, float32 if dtype.is_half else dtype)
     out = HADAMARD(wide if x.shape else reshape(wide, (1,)), False)
-    factor = 1 / math.sqrt(fixed(out.shape[-1])) if scale is None else _number(scale)
+    known = scale is not None
+    factor = real_number(scale, "hadamard_transform", "scale") if known else 1 / math.sqrt(fixed(out.shape[-1]))
     return wrap(cast(MULTIPLY(reshape(out, x.shape), scalar_node(factor, wide.dtype)), dtype))
-
-
-def _number(scale: float) -> float:
-    if isinstance(scale, SupportsFloat) and not isinstance(scale, complex):
-        return float(scale)
-    raise TypeError(f"[hadamard_transform] scale must be a number or None, got {scale!r}.")

@@ -145,7 +145,7 @@ def stack(arrays: Sequence[array], axis: int | None = 0, *, stream: StreamOrDevi
     if any(node.shape != shape for node in nodes):
         shapes = ", ".join(str(node.shape) for node in nodes)
         raise ValueError(f"[stack] All arrays must have the same shape, got {shapes}.")
-    axis = checked_axis(axis or 0, len(shape) + 1, "stack")
+    axis = checked_axis(0 if axis is None else axis, len(shape) + 1, "stack")
     raised = (*shape[:axis], 1, *shape[axis:])
     nodes = [reshape(node, raised) for node in _promoted(nodes)]
     return wrap(nodes[0] if len(nodes) == 1 else CONCATENATE(nodes, axis))

@@ -6,7 +6,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import float32, float64, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, flag
 from mlx.ops.matrices import matrices, real_matrices, square
 from mlx.primitives.linalg import (
     INVERSE,
@@ -96,7 +96,7 @@ def tri_inv(a: array, upper: bool = False, *, stream: StreamOrDevice = None) -> 
     """
     if stream is not None:
         check_stream(stream, "linalg.tri_inv")
-    return wrap(triangular_inverse(square(real_matrices(a, "tri_inv"), "tri_inv"), bool(upper)))
+    return wrap(triangular_inverse(square(real_matrices(a, "tri_inv"), "tri_inv"), flag(upper, "tri_inv", "upper")))
 
 
 def cholesky_inv(a: array, upper: bool = False, *, stream: StreamOrDevice = None) -> array:
@@ -122,7 +122,7 @@ def cholesky_inv(a: array, upper: bool = False, *, stream: StreamOrDevice = None
     if stream is not None:
         check_stream(stream, "linalg.cholesky_inv")
     x = square(real_matrices(a, "cholesky_inv"), "cholesky_inv")
-    return wrap(cholesky_inverse(matrix_transpose(x) if upper else x))
+    return wrap(cholesky_inverse(matrix_transpose(x) if flag(upper, "cholesky_inv", "upper") else x))
 
 
 def _system(a: array, b: array, function: str) -> tuple[Node, Node]:
@@ -201,4 +201,4 @@ def solve_triangular(a: array, b: array, *, upper: bool = False, stream: StreamO
     """
     if stream is not None:
         check_stream(stream, "linalg.solve_triangular")
-    return _solution(SOLVE_TRIANGULAR(*_system(a, b, "solve_triangular"), bool(upper)), b)
+    return _solution(SOLVE_TRIANGULAR(*_system(a, b, "solve_triangular"), flag(upper, "solve_triangular", "upper")), b)

@@ -9,7 +9,16 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import bool_, float32
 from mlx.ir.node import Node
 from mlx.ir.primitive import Primitive, scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, at_least_float, check_stream, checked_axes, checked_axis
+from mlx.ops.arguments import (
+    StreamOrDevice,
+    array_node,
+    at_least_float,
+    check_stream,
+    checked_axes,
+    checked_axis,
+    flag,
+    real_number,
+)
 from mlx.primitives.arithmetic import ABS, ADD, EQUAL, POWER, SQUARE, integer_power
 from mlx.primitives.complex import IMAG, REAL
 from mlx.primitives.elementwise import SELECT
@@ -65,6 +74,8 @@ def norm(
     given = a._node if type(a) is array else array_node(a, "linalg::norm")
     x = cast(given, float32) if given.dtype.is_half else at_least_float(given)
     axes = _axes_in_order(axis, x.ndim)
+    if not (ord is None or isinstance(ord, str)):
+        ord = real_number(ord, "linalg::norm", "ord")
     if ord is None and (axis is None or len(axes) < 3):
         out = _euclidean(x, axes)
     elif isinstance(ord, str):
@@ -81,7 +92,9 @@ def norm(
         out = cast(out, given.dtype)
     if given.dtype.is_complex and ord not in (None, "fro", "f", "nuc") and (ord != 2 or len(axes) > 1):
         out = cast(out, given.dtype)
-    return wrap(out if keepdims else reshape(out, reduced_shape(x.shape, axes, False)))
+    return wrap(
+        out if flag(keepdims, "linalg::norm", "keepdims") else reshape(out, reduced_shape(x.shape, axes, False))
+    )
 
 
 def _axes_in_order(axis: int | Sequence[int] | None, ndim: int) -> Axes:

@@ -14,7 +14,6 @@ from mlx.ops.arguments import (
     array_node,
     check_stream,
     checked_extent,
-    integer_or_none,
     one_or_more_integers,
     word,
 )
@@ -80,7 +79,8 @@ def pad(
 
 def _checked_widths(pad_width: Any, x: Node) -> Widths:
     """A pair of widths for every axis."""
-    if integer_or_none(pad_width) is not None or not any(isinstance(width, list | tuple) for width in pad_width):
+    pairs_given = isinstance(pad_width, list | tuple) and any(isinstance(width, list | tuple) for width in pad_width)
+    if not pairs_given:
         numbers = one_or_more_integers(pad_width, "pad", "pad_width")
         if not numbers and not x.ndim:
             return []

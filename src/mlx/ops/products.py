@@ -10,7 +10,15 @@ from mlx.ir.dtypes import Dtype, float32, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape, scalar_node
 from mlx.ir.sizes import broadcast_extent, open_sizes
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, checked_axis, integers
+from mlx.ops.arguments import (
+    StreamOrDevice,
+    array_node,
+    check_stream,
+    checked_axis,
+    integer_or_none,
+    integers,
+    real_number,
+)
 from mlx.ops.reductions import sum
 from mlx.primitives import matmul as primitives
 from mlx.primitives.arithmetic import MULTIPLY
@@ -126,6 +134,7 @@ def addmm(
     if stream is not None:
         check_stream(stream, "addmm")
     z, x, y = array_node(c, "addmm", "c"), array_node(a, "addmm", "a"), array_node(b, "addmm", "b")
+    alpha, beta = real_number(alpha, "addmm", "alpha"), real_number(beta, "addmm", "beta")
     dtype = x.dtype
     if not (dtype is y.dtype is z.dtype and dtype.is_inexact):
         dtype = product_dtype((z.dtype, x.dtype, y.dtype), "addmm")
@@ -182,15 +191,16 @@ def tensordot(
 
 
 def _contracted_axes(axes: Any, a_ndim: int, b_ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    if isinstance(axes, int):
-        if axes < 0:
+    count = integer_or_none(axes)
+    if count is not None:
+        if count < 0:
             raise ValueError(f"[tensordot] axes must be greater or equal to 0, got {axes}.")
-        if axes > min(a_ndim, b_ndim):
+        if count > min(a_ndim, b_ndim):
             raise ValueError(
                 f"[tensordot] axes must not exceed the number of dimensions of a and b, which is {a_ndim} and "
                 f"{b_ndim}, got {axes}."
             )
-        return tuple(range(a_ndim - axes, a_ndim)), tuple(range(axes))
+        return tuple(range(a_ndim - count, a_ndim)), tuple(range(count))
     if not isinstance(axes, list | tuple) or not all(isinstance(side, list | tuple) for side in axes):
         raise TypeError(f"[tensordot] axes must be an int or two lists of ints, got {axes!r}.")
     if len(axes) != 2:

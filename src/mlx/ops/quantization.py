@@ -11,7 +11,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, bfloat16, float32, promote_types, uint8, uint32
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, dtype_argument, one_integer
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, dtype_argument, one_integer, word
 from mlx.primitives.exact_product import EXACT_PRODUCT
 from mlx.primitives.group_quantization import QUANTIZE_TO_FLOATS, QUANTIZE_TO_INTEGERS
 from mlx.primitives.quantization import DECODE, E2M1, E4M3, E8M0, LARGEST, UNPACK, WORD
@@ -50,7 +50,7 @@ class _Format(NamedTuple):
 
 
 def _format(function: str, mode: str, group_size: int | None, bits: int | None) -> _Format:
-    if mode not in MODES:
+    if word(mode, function, "mode") not in MODES:
         raise ValueError(f"[{function}] Invalid quantization mode {mode!r}. The modes are {', '.join(MODES)}.")
     known = MODES[mode]
     size = known.group_sizes[0] if group_size is None else one_integer(group_size, function, "group_size")
@@ -73,9 +73,9 @@ def _format(function: str, mode: str, group_size: int | None, bits: int | None) 
 def _global_scale(function: str, value: array | None, mode: str) -> Node | None:
     if value is None:
         return None
+    node = array_node(value, function, "global_scale")
     if mode != "nvfp4":
         raise ValueError(f"[{function}] Global scale is only supported for 'nvfp4' quantization mode, not {mode!r}.")
-    node = array_node(value, function, "global_scale")
     if node.size != 1 or node.ndim > 1:
         raise ValueError(f"[{function}] Global scale must be a scalar but got shape {node.shape}.")
     if node.dtype is not float32:

@@ -6,7 +6,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import Dtype, float32, float64, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import broadcast_shape
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, flag, word
 from mlx.ops.gathered_products import gathered_product
 from mlx.ops.quantization import (
     Quantized,
@@ -166,6 +166,8 @@ def gather_qmm(
     if stream is not None:
         check_stream(stream, "gather_qmm")
     node = array_node(x, "gather_qmm", "x")
+    flag(transpose, "gather_qmm", "transpose")
+    flag(sorted_indices, "gather_qmm", "sorted_indices")
     parts = quantized_parts("gather_qmm", w, scales, biases, group_size, bits, mode, global_scale)
     dtype = _product_dtype("gather_qmm", node, parts)
     if node.ndim < 2:
@@ -265,6 +267,7 @@ def gather_qqmm(
     """
     if stream is not None:
         check_stream(stream, "gather_qqmm")
+    flag(sorted_indices, "gather_qqmm", "sorted_indices")
     node, matrices = _both_dequantized(
         "gather_qqmm", x, w, scales, group_size, bits, mode, global_scale_x, global_scale_w
     )
@@ -287,7 +290,7 @@ def _both_dequantized(
     global_scale_w: array | None,
 ) -> tuple[Node, Node]:
     """What the operands stand for once they are quantised, in the dtype of `x`."""
-    if mode not in _MODES_OF_BOTH:
+    if word(mode, function, "mode") not in _MODES_OF_BOTH:
         raise ValueError(
             f"[{function}] Both operands can be quantized in the modes nvfp4 and mxfp8 only, got {mode!r}."
         )

@@ -17,7 +17,15 @@ from mlx.arrays.operands import is_number, node_of
 from mlx.ir.dtypes import Dtype, bool_, complex64, float32, float64, int32, uint32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import SCALAR, broadcast_shape, scalar_node
-from mlx.ops.arguments import StreamOrDevice, check_stream, checked_axis, dtype_argument, integer_or_none, one_integer
+from mlx.ops.arguments import (
+    StreamOrDevice,
+    check_stream,
+    checked_axis,
+    dtype_argument,
+    integer_or_none,
+    one_integer,
+    real_number,
+)
 from mlx.ops.indexing import take
 from mlx.ops.random_state import checked_draw_shape, draw_key
 from mlx.primitives.arithmetic import ABS, EQUAL, LESS, MAXIMUM, MINIMUM, NOT_EQUAL, SIGN
@@ -308,7 +316,7 @@ def laplace(
     """
     if stream is not None:
         check_stream(stream, "laplace")
-    center, width = _number(loc, "laplace", "loc"), _number(scale, "laplace", "scale")
+    center, width = real_number(loc, "laplace", "loc"), real_number(scale, "laplace", "scale")
     dtype = _floating(dtype, "laplace")
     unit = RANDOM_UNIFORM(draw_key(key), checked_draw_shape(shape, "laplace"), float32) * 2 + float(LOWEST)
     if dtype is float64:
@@ -317,13 +325,6 @@ def laplace(
     if width != 1:
         x = x * width
     return wrap(x + center if center else x)
-
-
-def _number(value: Any, function: str, name: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"[{function}] {name} must be a real number, got {value!r}.") from None
 
 
 def bernoulli(

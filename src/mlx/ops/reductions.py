@@ -18,6 +18,7 @@ from mlx.ops.arguments import (
     checked_axes,
     checked_axis,
     flag,
+    one_integer,
     one_or_more_integers,
 )
 from mlx.primitives.arithmetic import ADD, DIVIDE, MULTIPLY, SQUARE, SUBTRACT
@@ -509,10 +510,7 @@ def std(
 
 
 def _ddof(ddof: int, correction: int | None, function: str) -> int:
-    chosen = ddof if correction is None else correction
-    if isinstance(chosen, int):
-        return chosen
-    raise TypeError(f"[{function}] ddof must be an int, got {chosen!r}.")
+    return one_integer(ddof if correction is None else correction, function, "ddof")
 
 
 # ---------------------------------------------------------------------- exponentials

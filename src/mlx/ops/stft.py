@@ -8,7 +8,7 @@ from mlx.arrays.array import array, wrap
 from mlx.ir.dtypes import float32, promote_types
 from mlx.ir.node import Node
 from mlx.ir.primitive import scalar_node
-from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, one_integer
+from mlx.ops.arguments import StreamOrDevice, array_node, check_stream, flag, one_integer, word
 from mlx.ops.fft import checked_norm, fft, ifft, irfft, rfft
 from mlx.ops.padding import pad
 from mlx.primitives.arithmetic import MAXIMUM
@@ -132,20 +132,21 @@ def stft(
     signal = array_node(x, "stft", "x")
     pieces = _pieces(one_integer(n_fft, "stft", "n_fft"), hop_length, win_length, window, "stft")
     norm = checked_norm(norm, "stft")
+    mode = word(pad_mode, "stft", "pad_mode")
+    is_centred = flag(center, "stft", "center")
     if not signal.ndim:
         raise ValueError("[stft] x must have at least one dimension.")
     if signal.shape[-1] == 0:
         raise ValueError("[stft] x must not be empty along its last axis.")
-    if center:
-        if pad_mode not in _PAD_MODES:
-            raise ValueError(f"[stft] Invalid padding mode {pad_mode!r}; the modes are {', '.join(_PAD_MODES)}.")
+    if is_centred:
+        if mode not in _PAD_MODES:
+            raise ValueError(f"[stft] Invalid padding mode {mode!r}; the modes are {', '.join(_PAD_MODES)}.")
         border = pieces.size // 2
-        padded: Any = pad(wrap(signal), [(0, 0)] * (signal.ndim - 1) + [(border, border)], pad_mode)
+        padded: Any = pad(wrap(signal), [(0, 0)] * (signal.ndim - 1) + [(border, border)], mode)
         signal = padded._node
     if signal.shape[-1] < pieces.size:
         raise ValueError(f"[stft] x has {signal.shape[-1]} elements, too short for n_fft of {pieces.size}.")
-    if onesided is None:
-        onesided = not signal.dtype.is_complex
+    onesided = not signal.dtype.is_complex if onesided is None else flag(onesided, "stft", "onesided")
     rows = wrap(_product(_cut(signal, pieces), pieces.window))
     spectrum: Any = rfft(rows, norm=norm) if onesided else fft(rows, norm=norm)
     return wrap(_with_last_two_swapped(spectrum._node))
@@ -203,7 +204,8 @@ def istft(
     spectrum = array_node(stft_matrix, "istft", "stft_matrix")
     if spectrum.ndim < 2:
         raise ValueError("[istft] stft_matrix must have at least two dimensions (frequencies, pieces).")
-    onesided = onesided is None or onesided
+    onesided = onesided is None or flag(onesided, "istft", "onesided")
+    is_centred = flag(center, "istft", "center")
     frequencies, count = spectrum.shape[-2:]
     if n_fft is None:
         n_fft = 2 * (frequencies - 1) if onesided else frequencies
@@ -213,7 +215,7 @@ def istft(
     if count == 0:
         raise ValueError("[istft] stft_matrix must not be empty along its last axis.")
     signal = _averaged(_rows_of(spectrum, pieces.size, norm, onesided), pieces)
-    return wrap(_trimmed(signal, pieces.size // 2 if center else 0, wanted))
+    return wrap(_trimmed(signal, pieces.size // 2 if is_centred else 0, wanted))
 
 
 def _rows_of(spectrum: Node, size: int, norm: str, onesided: bool) -> Node:

@@ -87,7 +87,7 @@ def unique(
 
 def _fill(value: Any, dtype: Dtype) -> Node:
     if is_number(value) and not isinstance(value, complex):
-        return reshape(number_node(value, dtype), (1,))
+        return reshape(number_node(value, dtype, "unique"), (1,))
     node = cast(node_of(value, "unique", "fill_value"), dtype)
     if node.size != 1:
         raise ValueError(f"[unique] Fill value must have one element, but got shape {node.shape}.")

@@ -11,6 +11,7 @@ from typing import Any
 from mlx.arrays.array import array
 from mlx.ir.node import Node, recorder
 from mlx.ir.sizes import Size, open_sizes
+from mlx.ops.arguments import flag
 from mlx.transforms.tracing import Traced, filled, trace_function, write_back
 
 SIGNATURES_KEPT = 512  # traces of one function; the oldest goes first
@@ -83,7 +84,7 @@ def compile(
     """
     if not callable(fun):
         raise TypeError(f"[compile] fun must be callable, got {type(fun).__name__}.")
-    compiled = _Compiled(fun, inputs, outputs, shapeless)
+    compiled = _Compiled(fun, inputs, outputs, flag(shapeless, "compile", "shapeless"))
 
     @functools.wraps(fun, updated=())
     def compiled_fun(*args: Any, **kwargs: Any) -> Any:

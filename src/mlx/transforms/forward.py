@@ -15,7 +15,7 @@ from mlx.primitives.slicing import zeros
 from mlx.primitives.structure import PROJECT, TRACER, cast
 from mlx.transforms.differentiated import begin, tracer_of
 from mlx.transforms.reverse import backward
-from mlx.transforms.value_and_grad import checked_arrays, function_outputs
+from mlx.transforms.value_and_grad import checked_arrays, checked_function, function_outputs
 
 Tangents = Sequence[Node | None]
 
@@ -42,6 +42,7 @@ def jvp(
         >>> products[0].item()
         12.0
     """
+    checked_function("jvp", fun)
     checked_arrays("jvp", "primals", primals)
     checked_arrays("jvp", "tangents", tangents)
     if len(primals) != len(tangents):

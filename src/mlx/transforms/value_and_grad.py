@@ -90,6 +90,7 @@ def vjp(
         >>> products[0].item()
         2.0
     """
+    checked_function("vjp", fun)
     checked_arrays("vjp", "primals", primals)
     checked_arrays("vjp", "cotangents", cotangents)
     begin()
@@ -176,6 +177,11 @@ class Gradient:
                 f"with mx.mean."
             )
         return loss._node
+
+
+def checked_function(transform: str, fun: Any) -> None:
+    if not callable(fun):
+        raise TypeError(f"[{transform}] fun must be callable, got {describe(fun)}.")
 
 
 def checked_arrays(transform: str, argument: str, given: Any) -> None:
