@@ -12,6 +12,7 @@ from mlx.ir.dtypes import Dtype, uint32
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive, Rule
 from mlx.primitives.arithmetic import EQUAL, indicator
+from mlx.primitives.cpu_reductions import extremum_over
 from mlx.primitives.elementwise import SELECT, Elementwise, conjugate, weigh
 from mlx.primitives.scans import CUMPROD, previous
 from mlx.primitives.shape import SUM, Dims, batch_to_front, inverse_permutation, reduced_shape, reshape, transpose
@@ -71,8 +72,9 @@ def _lowered_extremum(function: str, better: str, worst: float) -> Callable[...,
     """Complex numbers are ordered by real part, then by imaginary part; a NaN is better than any number."""
 
     def lowered(xla: Any, x: Any, axes: Axes, keepdims: bool) -> Any:
+        shape = reduced_shape(x.shape, axes, keepdims)
         if x.dtype.kind != "c":
-            return getattr(xla.jnp, function)(x, axis=axes, keepdims=keepdims)
+            return extremum_over(xla, function, x, axes).reshape(shape)
         lax = xla.lax
         compare = getattr(lax, better)
 
@@ -82,7 +84,7 @@ def _lowered_extremum(function: str, better: str, worst: float) -> Callable[...,
             return lax.select(ahead | (a != a), a, b)
 
         out = lax.reduce(x, np.array(complex(worst, worst), x.dtype), choose, axes)
-        return lax.reshape(out, reduced_shape(x.shape, axes, keepdims))
+        return lax.reshape(out, shape)
 
     return lowered
 

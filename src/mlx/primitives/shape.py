@@ -15,6 +15,7 @@ from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive
 from mlx.ir.sizes import same_shape
+from mlx.primitives.cpu_reductions import sum_over
 
 Dims = Sequence[int | None]
 
@@ -176,7 +177,7 @@ def _batch_sum(inputs: Sequence[Node], dims: Dims, axes: tuple[int, ...], keepdi
 def _sum(xla: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     # XLA adds in the dtype that it is given, and in half precision 256 + 1 can be 256.
     wide = x.astype(np.float32) if x.dtype.kind in "fV" and x.dtype.itemsize == 2 else x
-    return xla.jnp.sum(wide, axis=axes, keepdims=keepdims, dtype=wide.dtype).astype(x.dtype)
+    return sum_over(xla, wide, axes).astype(x.dtype).reshape(reduced_shape(x.shape, axes, keepdims))
 
 
 SUM = Primitive(

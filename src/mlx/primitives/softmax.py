@@ -10,6 +10,7 @@ import numpy as np
 from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape
 from mlx.ir.primitive import Primitive
+from mlx.primitives.cpu_reductions import extremum_over, sum_over
 from mlx.primitives.elementwise import Elementwise, conjugate, weigh
 from mlx.primitives.shape import SUM, TRANSPOSE, Dims, batch_to_front, reduced_shape, reshape
 
@@ -53,9 +54,10 @@ def _shifted_xla(xla: Any, x: Any, axes: Axes) -> tuple[Any, Any, Any]:
     jnp = xla.jnp
     if x.dtype.itemsize == 2:
         x = x.astype(np.float32)
-    largest = jnp.max(x.real, axis=axes, keepdims=True)
+    kept = reduced_shape(x.shape, axes, True)
+    largest = extremum_over(xla, "max", x.real, axes).reshape(kept)
     powers = xla.lax.exp(x - jnp.where(jnp.isinf(largest), jnp.zeros_like(largest), largest))
-    return largest, powers, jnp.sum(powers, axis=axes, keepdims=True)
+    return largest, powers, sum_over(xla, powers, axes).reshape(kept)
 
 
 # ---------------------------------------------------------------------- softmax
