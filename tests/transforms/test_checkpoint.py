@@ -174,7 +174,8 @@ def test_temporary_memory_of_the_compiled_program_falls(compiled: bool, monkeypa
             mx.eval(result)
         gradients.append([np.array(g) for g in result])
         temporary.append(max(executable.memory_analysis().temp_size_in_bytes for executable in executables))
-        assert ("opt-barrier(" in executables[-1].as_text()) == checkpointed  # to the end, or nothing holds the order
+        if checkpointed:
+            assert "opt-barrier(" in executables[-1].as_text()  # to the end, or nothing holds the order
     # What each layer reads is kept, and besides it no more than one layer works with.
     assert temporary[1] < (LAYERS + 4) * ACTIVATION
     assert temporary[0] > 10 * LAYERS * ACTIVATION

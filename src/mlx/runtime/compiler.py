@@ -68,10 +68,10 @@ xla = Xla()
 def compiler_options(platform: str, saves_memory: bool = False) -> dict[str, Any]:
     """Options for a platform, without those that the installed compiler does not know.
 
-    A program that saves memory keeps its barriers to the end and is scheduled for memory. By default the compiler for
-    CPUs drops barriers half-way, then finds what a checkpoint computes again to be there already, and runs the rest of
-    it early. The gradient of six transformer blocks takes 508 MB without checkpoints; with them 514 by default, 363 in
-    that order alone, and 101 with the barriers in place.
+    By default the compiler for CPUs drops barriers half-way. They stay to the end here, for what they keep apart: what
+    `_trace` finds, and what a checkpoint computes again, which would otherwise be found to be there already. A program
+    that saves memory is scheduled for memory as well, or it would compute again early. The gradient of six transformer
+    blocks takes 508 MB without checkpoints; with them 514 by default, 363 in that order alone, and 101 with both.
     """
     options: dict[str, Any] = {
         # A cast to half precision and back rounds, also where the compiler could leave it out.
@@ -80,8 +80,8 @@ def compiler_options(platform: str, saves_memory: bool = False) -> dict[str, Any
     if platform == "cpu":
         # Its library kernels are slower than the compiler's own here: an MLP step 10.5 ms with, 6.7 without.
         options["xla_cpu_experimental_ynn_fusion_type"] = ""
+        options["xla_disable_hlo_passes"] = "cse_barrier_expander"
         if saves_memory:
-            options["xla_disable_hlo_passes"] = "cse_barrier_expander"
             options["xla_cpu_scheduler_type"] = "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"
     return {name: value for name, value in options.items() if _is_known(name, value)}
 
@@ -244,6 +244,7 @@ class Compiled:
         for index, host in self.constants:
             values[index] = xla.jnp.asarray(host)
         values.update(zip(self.leaf_numbers, rest, strict=True))
+        kept_apart = _shared_with_products(self.steps) if self.device.platform == "cpu" else ()
         dynamic = 0
         for step in self.steps:
             primitive, params = step.primitive, step.params
@@ -256,10 +257,31 @@ class Compiled:
                 values[step.number] = primitive.lower(xla, operands, *params)  # type: ignore[misc]
             else:
                 values[step.number] = primitive.lower(xla, *operands, *params)  # type: ignore[misc]
+            if step.number in kept_apart:
+                values[step.number] = xla.lax.optimization_barrier(values[step.number])
         return [values[number] for number in self.output_numbers]
 
 
 _PASSING = (TRACER, STOP_GRADIENT, RESHAPE, BROADCAST, TRANSPOSE)  # without computing, or not always
+
+
+def _shared_with_products(steps: list[Step]) -> set[int]:
+    """The numbers of values that a library reads from memory, for a product, and that other steps use as well.
+
+    Unless they are kept apart, XLA's compiler for CPUs computes them anew in each of these steps, with all that leads
+    to them: below a stack of residual blocks the gradients of all the blocks above.
+    """
+    by_number = {step.number: step for step in steps}
+    uses = Counter(operand for step in steps for operand in step.operands)
+    shared = set()
+    for step in steps:
+        if step.primitive.library_bound:
+            for number in step.operands:
+                while number in by_number and by_number[number].primitive is RESHAPE:
+                    (number,) = by_number[number].operands
+                if number in by_number and uses[number] > 1 and not by_number[number].primitive.library_bound:
+                    shared.add(number)
+    return shared
 
 
 def _is_passed_through(node: Node) -> bool:
