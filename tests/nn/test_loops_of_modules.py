@@ -365,3 +365,52 @@ def test_a_layer_that_is_made_in_the_first_call_is_kept():
     assert lazy.layer.weight.tolist() == [2, 2]
     assert lazy.layer.running_mean.tolist() == [0, 0]
     np.testing.assert_allclose(lazy.layer(XS[0]).sum(), 0, atol=1e-4)
+
+
+class Cached(nn.Module):
+    """Keeps arrays in plain containers."""
+
+    def __init__(self):
+        super().__init__()
+        self.cache = [{"k": mx.zeros((4, 2))}, {"k": mx.zeros((2,))}]
+        self.sums = {"all": mx.array(0.0), "deep": [mx.zeros((2,))]}
+
+    def __call__(self, x):
+        self.cache[0]["k"] = x
+        self.cache[1]["k"] = self.cache[1]["k"] + x[0]
+        self.sums["all"] = self.sums["all"] + x.sum()
+        deep = self.sums["deep"]
+        deep[0] = mx.maximum(deep[0], x.max(axis=0))
+        return x
+
+    def append(self, x):
+        self.cache.append(x)
+        return x
+
+    def append_the_same(self, x):
+        if len(self.cache) == 2:
+            self.cache.append(mx.ones((2,)))
+        return x + self.cache[2]
+
+
+def test_containers_inside_a_module_are_carried(engine):
+    module = Cached()
+    cache = module.cache
+    mx.scan(lambda c, x: (c, module(x)), None, XS)
+    x = np.array(XS)
+    assert module.cache is cache
+    np.testing.assert_array_equal(module.cache[0]["k"], x[4])
+    np.testing.assert_allclose(module.cache[1]["k"], x[:, 0].sum(0), rtol=1e-5)
+    np.testing.assert_allclose(module.sums["all"], x.sum(), rtol=1e-5)
+    np.testing.assert_allclose(module.sums["deep"][0], np.maximum(x.max((0, 1)), 0), rtol=1e-6)
+
+
+def test_lists_do_not_grow_in_a_loop():
+    module = Cached()
+    before = contents(module)
+    with pytest.raises(ValueError, match=r"^\[scan\] fun assigns 2 of a list, which holds no array before"):
+        mx.scan(lambda c, x: (c, module.append(x)), None, XS)
+    assert contents(module) == before
+    _, ys = mx.scan(lambda c, x: (c, module.append_the_same(x)), None, XS)
+    np.testing.assert_allclose(ys, np.array(XS) + 1, rtol=1e-6)
+    assert module.cache[2].tolist() == [1, 1]

@@ -34,7 +34,7 @@ def note_update(handle: Any) -> None:
 
 
 def note_assignment(container: Any) -> None:
-    """Say that entries of a dict or a list are about to be replaced.
+    """Say that entries of a dict or a list, or of plain ones in it, are about to be replaced.
 
     Classes that keep arrays, as `nn.Module` and optimizers do, call it, and so does what exchanges entries for a while:
     otherwise what it put in would be taken for what had been there.
@@ -96,6 +96,9 @@ class Changes:
             attributes = dict(getattr(container, "__dict__", {}))
             is_being_made = hasattr(container, "__dict__") and not entries and not attributes
             self._containers[id(container)] = _reference(container), None if is_being_made else entries, attributes
+            for child in entries.values() if isinstance(entries, dict) else entries:
+                if type(child) is list or type(child) is dict:
+                    self.note_assignment(child)
 
     def is_updated(self, handle: Any) -> bool:
         """Whether an array was updated in place."""

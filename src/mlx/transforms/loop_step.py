@@ -126,8 +126,11 @@ class Place:
         """
         if self._handle is not None:
             return self._handle
-        container = self._container
-        held = container.get(self._key, ABSENT) if isinstance(container, dict) else container[self._key]
+        container, key = self._container, self._key
+        if isinstance(container, dict):
+            held = container.get(key, ABSENT)
+        else:
+            held = container[key] if key < len(container) else ABSENT
         if not holds_arrays(held):
             raise ValueError(
                 f"[scan] fun assigns {self.name}, which holds no array before the first step. Put one there that is "
@@ -145,7 +148,7 @@ class Place:
                 getattr(self._container, "__dict__", {}).pop(self._key, None)  # or it would hide the entry
                 dict.__setitem__(self._container, self._key, value)  # by the method of dict, which modules may override
             else:
-                self._container[self._key] = value
+                self._container[self._key : self._key + 1] = [value]
 
 
 def _changes_outside(changes: Changes, since: int) -> list[Assignment | Update]:

@@ -70,11 +70,14 @@ class Module(dict):
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return self[name]
+            value = self[name]
         except KeyError:
             if hasattr(type(self), name):  # a property that failed: let it say with what
                 return super().__getattribute__(name)
             raise AttributeError(_missing_attribute(self, name)) from None
+        if type(value) is list or type(value) is dict:
+            note_assignment(value)  # who reads it may replace entries
+        return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         note_assignment(self)

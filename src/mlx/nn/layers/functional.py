@@ -70,7 +70,9 @@ def _holding(places: list[Place]) -> Iterator[None]:
     """The arrays are in their places, and afterwards the module's own ones again."""
     own = [container[name] for container, name, _ in places]
     try:
-        put((container, name, array.__copy__()) for container, name, array in places)  # the caller's stay as they are
+        for container, name, array in places:
+            note_assignment(container)
+            container[name] = array.__copy__()  # which costs nothing: an update in place does not reach the caller's
         yield
     finally:
         for (container, name, _), array in zip(places, own, strict=True):
