@@ -1,6 +1,7 @@
 """Losses against their formulas in NumPy, their gradients, reductions and errors."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -220,6 +221,148 @@ def test_losses_of_large_differences_stay_finite():
     assert losses.cosine_similarity_loss(mx.zeros((1, 2)), mx.ones((1, 2))).tolist() == [0]
 
 
+# logits, target, label smoothing, then the loss and its gradient, softmax less target, worked out by hand
+EXTREME_LOGITS = [
+    ([1e4, -1e4], 0, 0.0, 0.0, [0.0, 0.0]),
+    ([1e4, -1e4], 1, 0.0, 2e4, [1.0, -1.0]),
+    ([1e4, -1e4], 0, 0.1, 1e3, [0.05, -0.05]),
+    ([1e4, -1e4], 1, 0.1, 1.9e4, [0.95, -0.95]),
+    ([-1e4, -1e4], 1, 0.0, math.log(2), [0.5, -0.5]),
+    ([1e38, -1e38], 0, 0.0, 0.0, [0.0, 0.0]),
+    ([0.0, -math.inf], 0, 0.0, 0.0, [0.0, 0.0]),
+    ([0.0, -math.inf], 1, 0.0, math.inf, [1.0, -1.0]),
+    ([0.0, -math.inf], 0, 0.1, math.inf, [0.05, -0.05]),
+]
+
+
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+@pytest.mark.parametrize(("logits", "target", "smoothing", "value", "slopes"), EXTREME_LOGITS)
+def test_cross_entropy_and_its_gradient_of_extreme_logits(logits, target, smoothing, value, slopes, engine):
+    def loss(x):
+        return losses.cross_entropy(x, mx.array([target]), label_smoothing=smoothing, reduction="sum")
+
+    with mx.engine(engine):
+        mine, gradient = mx.value_and_grad(loss)(mx.array([logits]))
+        np.testing.assert_allclose(mine, value, rtol=1e-6)
+        np.testing.assert_allclose(gradient, [slopes], rtol=1e-6, atol=1e-6)
+        if smoothing == 0 and value < math.inf:
+            probabilities = mx.eye(2)[target : target + 1]
+            if -math.inf not in logits:  # where zero times the logarithm of zero is not a number
+                mine = losses.cross_entropy(mx.array([logits]), probabilities)
+                np.testing.assert_allclose(mine, [value], rtol=1e-6)
+            gradient = mx.grad(lambda x: losses.cross_entropy(x, probabilities, reduction="sum"))(mx.array([logits]))
+            np.testing.assert_allclose(gradient, [slopes], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16])
+def test_cross_entropy_of_the_largest_logits_in_half_precision(dtype):
+    largest = float(mx.finfo(dtype).max)
+    logits = mx.array([[largest, 0.0]], dtype)
+    loss, gradient = mx.value_and_grad(lambda x: losses.cross_entropy(x, mx.array([1]), reduction="sum"))(logits)
+    assert loss.item() == largest
+    assert gradient.tolist() == [[1, -1]]
+
+
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+@pytest.mark.parametrize(
+    ("logit", "target", "value", "slope"),
+    [
+        (1e4, 1.0, 0.0, 0.0),
+        (1e4, 0.0, 1e4, 1.0),
+        (1e4, 0.3, 7e3, 0.7),
+        (-1e4, 1.0, 1e4, -1.0),
+        (-1e4, 0.0, 0.0, 0.0),
+        (-1e4, 0.3, 3e3, -0.3),
+        (-math.inf, 1.0, math.inf, -1.0),
+    ],
+)
+def test_binary_cross_entropy_and_its_gradient_of_extreme_logits(logit, target, value, slope, engine):
+    def loss(x):
+        return losses.binary_cross_entropy(x, mx.array([target]), reduction="sum")
+
+    with mx.engine(engine):
+        mine, gradient = mx.value_and_grad(loss)(mx.array([logit]))
+        np.testing.assert_allclose(mine, value, rtol=1e-6)
+        np.testing.assert_allclose(gradient, [slope], rtol=1e-6)
+
+
+def test_binary_cross_entropy_of_certain_probabilities_has_finite_gradients():
+    # Beyond the cut of the logarithms they are constant; the other logarithm has the slope 1 there.
+    p, t = mx.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0]), mx.array([0.0, 1.0, 0.25, 0.0, 1.0, 0.25])
+    gradient = mx.grad(lambda p: losses.binary_cross_entropy(p, t, with_logits=False, reduction="sum"))(p)
+    assert gradient.tolist() == [1.0, 0.0, 0.75, 0.0, -1.0, -0.25]
+
+
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+@pytest.mark.parametrize(
+    ("name", "slopes"),
+    [
+        ("l1_loss", [1.0, -1.0, 1.0, -1.0]),
+        ("smooth_l1_loss", [1.0, -1.0, 1.0, -1.0]),
+        ("huber_loss", [1.0, -1.0, 1.0, -1.0]),
+        ("log_cosh_loss", [1.0, -1.0, 1.0, -1.0]),
+        ("hinge_loss", [-0.0, -1.0, -0.0, -1.0]),
+        ("mse_loss", [2e4, -2e4, math.inf, -math.inf]),
+    ],
+)
+def test_slopes_of_extreme_differences(name, slopes, engine):
+    x = mx.array([1e4, -1e4, math.inf, -math.inf])
+    targets = mx.ones(4) if name == "hinge_loss" else mx.zeros(4)
+    with mx.engine(engine):
+        gradient = mx.grad(lambda x: getattr(losses, name)(x, targets, reduction="sum"))(x)
+        assert gradient.tolist() == slopes
+
+
+# name -> (loss of arrays and settings, how many arrays of the shape of the first there are)
+OF_ARRAYS = {
+    "cross_entropy": (lambda x, y, **k: losses.cross_entropy(x, mx.softmax(y), axis=-1, **k), 2),
+    "binary_cross_entropy": (lambda x, y, **k: losses.binary_cross_entropy(x, mx.sigmoid(y), **k), 2),
+    "nll_loss": (lambda x, **k: losses.nll_loss(x, mx.zeros(x.shape[:1], mx.int32), **k), 1),
+    "l1_loss": (losses.l1_loss, 2),
+    "mse_loss": (losses.mse_loss, 2),
+    "gaussian_nll_loss": (lambda x, y, z, **k: losses.gaussian_nll_loss(x, y, mx.abs(z) + 0.5, **k), 3),
+    "kl_div_loss": (losses.kl_div_loss, 2),
+    "smooth_l1_loss": (losses.smooth_l1_loss, 2),
+    "huber_loss": (losses.huber_loss, 2),
+    "log_cosh_loss": (losses.log_cosh_loss, 2),
+    "hinge_loss": (losses.hinge_loss, 2),
+    "triplet_loss": (losses.triplet_loss, 3),
+    "cosine_similarity_loss": (losses.cosine_similarity_loss, 2),
+    "margin_ranking_loss": (lambda x, y, z, **k: losses.margin_ranking_loss(x, y, mx.sign(z), **k), 3),
+}
+
+
+def test_every_loss_is_in_both_tables():
+    public = {name for name in vars(losses) if name.endswith(("_loss", "_entropy"))}
+    assert public == OF_ARRAYS.keys() == {name.split()[0] for name in LOSSES}
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(mx.float16, 1e-2), (mx.bfloat16, 8e-2)])
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_half_precision_is_kept(name, dtype, tolerance):
+    loss, count = OF_ARRAYS[name]
+    half = [mx.array(array).astype(dtype) for array in (A, B, C)[:count]]
+    for reduction in ("none", "mean", "sum"):
+        mine = loss(*half, reduction=reduction)
+        wide = loss(*[x.astype(mx.float32) for x in half], reduction=reduction)
+        assert (mine.dtype, wide.dtype) == (dtype, mx.float32)
+        np.testing.assert_allclose(mine.astype(mx.float32), wide, rtol=tolerance, atol=tolerance)
+        gradient = mx.grad(lambda *xs: loss(*xs, reduction="sum"))(*half)
+        assert gradient.dtype == dtype
+        assert mx.isfinite(gradient).all().item()
+
+
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_an_empty_batch(name):
+    loss, count = OF_ARRAYS[name]
+    none = [mx.zeros((0, 4)) for _ in range(count)]
+    by_row = name in ("cross_entropy", "nll_loss", "kl_div_loss", "triplet_loss", "cosine_similarity_loss")
+    assert loss(*none, reduction="none").shape == ((0,) if by_row else (0, 4))
+    assert loss(*none, reduction="sum").item() == 0
+    assert math.isnan(loss(*none, reduction="mean").item())
+    assert mx.grad(lambda *xs: loss(*xs, reduction="sum"))(*none).shape == (0, 4)
+
+
 def test_triplet_loss_has_a_gradient_where_points_coincide():
     x = mx.ones((1, 2))
     grad = mx.grad(lambda x: losses.triplet_loss(x, mx.ones((1, 2)), mx.zeros((1, 2)), reduction="sum"))(x)
@@ -262,6 +405,37 @@ def test_triplet_loss_has_a_gradient_where_points_coincide():
 def test_arguments_that_do_not_fit(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+SHAPED = mx.zeros((2, 3)), mx.zeros((2, 4))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: losses.kl_div_loss(*SHAPED), "kl_div_loss] .* got inputs (2, 3), targets (2, 4)."),
+        (lambda: losses.huber_loss(*SHAPED), "huber_loss] .* got inputs (2, 3), targets (2, 4)."),
+        (lambda: losses.log_cosh_loss(*SHAPED), "log_cosh_loss] .* got inputs (2, 3), targets (2, 4)."),
+        (lambda: losses.hinge_loss(*SHAPED), "hinge_loss] .* got inputs (2, 3), targets (2, 4)."),
+        (lambda: losses.cosine_similarity_loss(*SHAPED), "cosine_similarity_loss] .* got x1 (2, 3), x2 (2, 4)."),
+        (
+            lambda: losses.triplet_loss(*SHAPED, SHAPED[0]),
+            "triplet_loss] .* got anchors (2, 3), positives (2, 4), negatives (2, 3).",
+        ),
+    ],
+)
+def test_shapes_that_do_not_combine(call, message):
+    before, after = message.split(".*")
+    pattern = rf"^\[{re.escape(before)}Shapes must be the same or broadcast,{re.escape(after)}$"
+    with pytest.raises(ValueError, match=pattern):
+        call()
+
+
+def test_shapes_that_combine():
+    rows, row = mx.array([[1.0, -2.0], [0.5, 3.0]]), mx.array([1.0, -1.0])
+    assert losses.huber_loss(rows, row).tolist() == [[0.0, 0.5], [0.125, 3.5]]
+    assert losses.hinge_loss(rows, row).tolist() == [[0.0, 0.0], [0.5, 4.0]]
+    assert losses.hinge_loss(rows, 1.0).tolist() == [[0.0, 3.0], [0.5, 0.0]]
 
 
 def test_class_indices_of_length_one_stand_for_all():

@@ -38,6 +38,17 @@ def _check_same_shape(api: str, **arrays: mx.array) -> None:
         raise ValueError(f"[{api}] Shapes must be the same, got {shapes}.")
 
 
+def _check_broadcast(api: str, **arrays: mx.array) -> None:
+    """Raise unless the arrays have shapes that combine; numbers go with all."""
+    shapes = {name: array.shape for name, array in arrays.items() if hasattr(array, "shape")}
+    if len(set(shapes.values())) > 1:
+        try:
+            mx.broadcast_shapes(*shapes.values())
+        except ValueError:
+            listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise ValueError(f"[{api}] Shapes must be the same or broadcast, got {listed}.") from None
+
+
 def _check_axis(api: str, axis: int, **arrays: mx.array) -> None:
     _check_arrays(api, **arrays)
     for name, array in arrays.items():
@@ -299,13 +310,14 @@ def kl_div_loss(inputs: mx.array, targets: mx.array, axis: int = -1, reduction: 
         The loss, of the shape of ``inputs`` without ``axis``, or a scalar.
 
     Raises:
-        ValueError: If ``reduction`` is unknown.
+        ValueError: If the shapes do not combine or ``reduction`` is unknown.
 
     Example:
         >>> import mlx.core as mx
         >>> kl_div_loss(mx.log(mx.array([[0.5, 0.5]])), mx.log(mx.array([[0.5, 0.5]])))
         array([0], dtype=float32)
     """
+    _check_broadcast("kl_div_loss", inputs=inputs, targets=targets)
     loss = _sum("kl_div_loss", mx.exp(targets) * (targets - inputs), axis)
     return _reduce("kl_div_loss", loss, reduction)
 
@@ -353,13 +365,14 @@ def huber_loss(inputs: mx.array, targets: mx.array, delta: float = 1.0, reductio
         The loss, of the common shape, or a scalar.
 
     Raises:
-        ValueError: If ``reduction`` is unknown.
+        ValueError: If the shapes do not combine or ``reduction`` is unknown.
 
     Example:
         >>> import mlx.core as mx
         >>> huber_loss(mx.array([0.5, 3.0]), mx.array([0.0, 0.0]))
         array([0.125, 2.5], dtype=float32)
     """
+    _check_broadcast("huber_loss", inputs=inputs, targets=targets)
     distance = mx.abs(inputs - targets)
     loss = mx.where(distance <= delta, 0.5 * mx.square(distance), delta * (distance - 0.5 * delta))
     return _reduce("huber_loss", loss, reduction)
@@ -377,13 +390,14 @@ def log_cosh_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "n
         The loss, of the common shape, or a scalar.
 
     Raises:
-        ValueError: If ``reduction`` is unknown.
+        ValueError: If the shapes do not combine or ``reduction`` is unknown.
 
     Example:
         >>> import mlx.core as mx
         >>> log_cosh_loss(mx.array([0.0, 200.0]), mx.array([0.0, 0.0]))
         array([0, 199.307], dtype=float32)
     """
+    _check_broadcast("log_cosh_loss", inputs=inputs, targets=targets)
     difference = inputs - targets
     loss = mx.logaddexp(difference, -difference) - math.log(2)
     return _reduce("log_cosh_loss", loss, reduction)
@@ -401,13 +415,14 @@ def hinge_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "none
         The loss, of the common shape, or a scalar.
 
     Raises:
-        ValueError: If ``reduction`` is unknown.
+        ValueError: If the shapes do not combine or ``reduction`` is unknown.
 
     Example:
         >>> import mlx.core as mx
         >>> hinge_loss(mx.array([2.0, -0.5]), mx.array([1, 1]))
         array([0, 1.5], dtype=float32)
     """
+    _check_broadcast("hinge_loss", inputs=inputs, targets=targets)
     return _reduce("hinge_loss", mx.maximum(1 - inputs * targets, 0), reduction)
 
 
@@ -437,13 +452,14 @@ def triplet_loss(
         The loss, of the shape of ``anchors`` without ``axis``, or a scalar.
 
     Raises:
-        ValueError: If ``reduction`` is unknown.
+        ValueError: If the shapes do not combine or ``reduction`` is unknown.
 
     Example:
         >>> import mlx.core as mx
         >>> triplet_loss(mx.array([[0.0]]), mx.array([[3.0]]), mx.array([[1.0]]))
         array([3], dtype=float32)
     """
+    _check_broadcast("triplet_loss", anchors=anchors, positives=positives, negatives=negatives)
 
     def distance(others: mx.array) -> mx.array:
         return mx.power(_sum("triplet_loss", mx.power(mx.abs(anchors - others), p), axis) + eps, 1 / p)
@@ -470,15 +486,15 @@ def cosine_similarity_loss(
         The cosines, of the common shape without ``axis``, or a scalar.
 
     Raises:
-        ValueError: If ``reduction`` is unknown.
+        ValueError: If the shapes do not combine or ``reduction`` is unknown.
 
     Example:
         >>> import mlx.core as mx
         >>> cosine_similarity_loss(mx.array([[3.0, 4.0]]), mx.array([[1.0, 0.0]]))
         array([0.6], dtype=float32)
     """
-
     _check_axis("cosine_similarity_loss", axis, x1=x1, x2=x2)
+    _check_broadcast("cosine_similarity_loss", x1=x1, x2=x2)
 
     def norm(x: mx.array) -> mx.array:
         return mx.sqrt(mx.sum(mx.square(x), axis=axis))
