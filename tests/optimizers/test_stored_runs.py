@@ -1,9 +1,6 @@
-"""Ten steps of every optimizer, against the numbers that MLX computed, interrupted and resumed, and copied."""
+"""Ten steps of every optimizer, against the numbers that MLX computed, and interrupted and resumed."""
 
-import copy
 import inspect
-import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,40 +82,3 @@ def check_resuming(name: str, tmp_path: Path) -> None:
     assert {path: leaf.tolist() for path, leaf in tree_flatten(resumed.state)} == {
         path: leaf.tolist() for path, leaf in tree_flatten(optimizer.state)
     }
-
-
-def pickled(optimizer: optim.Optimizer) -> optim.Optimizer:
-    return pickle.loads(pickle.dumps(optimizer))
-
-
-def is_matrix(path: str, array: mx.array) -> bool:
-    return array.ndim == 2
-
-
-def several() -> optim.Optimizer:
-    return optim.MultiOptimizer([optim.Muon(0.05), optim.Adam(0.1)], [is_matrix])
-
-
-# Functions that are written inside others, schedules and filters in these runs, cannot be pickled.
-PICKLED = {name: make for name, make in RUNS.items() if not any(word in name for word in ("Multi", *SCHEDULES))}
-PICKLED["MultiOptimizer of functions with names"] = several
-PICKLED["skip_nonfinite"] = lambda: optim.skip_nonfinite(optim.Adam(0.1))
-
-
-@pytest.mark.parametrize(
-    ("name", "duplicate"),
-    [*((name, copy.deepcopy) for name in RUNS), *((name, pickled) for name in PICKLED)],
-)
-def test_a_copy_made_halfway_gives_the_same_bits_and_leaves_the_original(name, duplicate):
-    make: Callable[[], optim.Optimizer] = {**RUNS, **PICKLED}[name]
-    with mx.engine("numpy"):
-        parameters, gradients = draw()
-        optimizer = make()
-        halfway = steps(optimizer, parameters, gradients[: STEPS // 2])
-        before = {path: leaf.tolist() for path, leaf in tree_flatten(optimizer.state)}
-        other = duplicate(optimizer)
-        actual = steps(other, halfway, gradients[STEPS // 2 :])
-        assert {path: leaf.tolist() for path, leaf in tree_flatten(optimizer.state)} == before
-        expected = steps(optimizer, halfway, gradients[STEPS // 2 :])
-        assert vector(actual).tolist() == vector(expected).tolist()
-        assert vector(other.state).tolist() == vector(optimizer.state).tolist()
