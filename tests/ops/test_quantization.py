@@ -141,6 +141,20 @@ def test_quantizing_in_pieces() -> None:
                 assert mx.array_equal(part, all_of_it[start : start + 97])
 
 
+@pytest.mark.parametrize("rows", [1, 2, 255, 256])
+@pytest.mark.parametrize("options", [{"group_size": 32, "bits": 2}, {"group_size": 64, "bits": 3}, {"mode": "nvfp4"}])
+def test_quantizing_what_the_same_program_computes(rows: int, options: dict[str, Any]) -> None:
+    # Fused into the ends of groups of 32, these normal numbers took the compiler minutes.
+    key = mx.random.key(1)
+    with mx.engine("xla"):
+        packed = mx.quantize(mx.random.normal((rows, 128), key=key), **options)
+        mx.eval(*packed)
+        w = mx.random.normal((rows, 128), key=key)
+        mx.eval(w)
+        for mine, theirs in zip(packed, mx.quantize(w, **options), strict=True):
+            assert mx.array_equal(mine, theirs)
+
+
 def test_dtypes_of_results() -> None:
     for dtype in (mx.float16, mx.bfloat16, mx.float32, mx.float64):
         packed, scales, biases = mx.quantize(matrix(2, 64, dtype=dtype))

@@ -75,6 +75,26 @@ def _in_chunks(quantize: Callable[[Array], tuple[Array, ...]], w: Array, group_s
     return tuple(np.concatenate(part).reshape(*w.shape[:-1], -1) for part in zip(*parts, strict=True))
 
 
+def _in_halves_xla(
+    xla: Any, quantize: Callable[[Array], tuple[Array, ...]], w: Array, group_size: int
+) -> tuple[Array, ...]:
+    """The same of traced groups on CPUs: in a loop over two halves, into which what computes `w` is not fused.
+
+    Otherwise `w` would be computed once for each end of a group and again for its elements: drawing 4 million normal
+    numbers and quantising them takes 100 ms then, and 30 so. Some such programs, of groups of 32, take the compiler
+    minutes.
+    """
+    if xla.platform != "cpu" or not w.size:
+        return quantize(w)
+    rows = w.reshape(-1, group_size)
+    missing = rows.shape[0] % 2
+    if missing:
+        rows = xla.jnp.concatenate([rows, rows[:1]])
+    _, halves = xla.lax.scan(lambda carry, half: (carry, quantize(half)), None, rows.reshape(2, -1, group_size))
+    parts = [part.reshape(len(rows), -1)[: len(rows) - missing] for part in halves]
+    return tuple(part.reshape(*w.shape[:-1], -1) for part in parts)
+
+
 # ---------------------------------------------------------------------- integers, scales and biases
 
 
@@ -113,7 +133,7 @@ def _affine_part(w: Array, group_size: int, bits: int) -> tuple[Array, ...]:
 def _extreme_xla(lax: Any, better: Callable[[Array, Array], Array], groups: Array, worst: float) -> Array:
     """The smallest or largest of each group, which NaN never is.
 
-    Not by removing NaN before: for groups of 32 that takes the compiler minutes.
+    Removing NaN before would take five times as long in groups of 64 and more.
     """
     found = lax.reduce(
         groups, groups.dtype.type(worst), lambda a, b: lax.select(better(b, a), b, a), (groups.ndim - 1,)
@@ -122,13 +142,14 @@ def _extreme_xla(lax: Any, better: Callable[[Array, Array], Array], groups: Arra
 
 
 def _affine_xla(xla: Any, w: Array, group_size: int, bits: int) -> tuple[Array, ...]:
-    jnp = xla.jnp
-    groups = _grouped(w, group_size).astype(_wide(w.dtype))
-    low = _extreme_xla(xla.lax, xla.lax.lt, groups, np.inf)
-    high = _extreme_xla(xla.lax, xla.lax.gt, groups, -np.inf)
-    numbers, scales, biases = _to_integers(jnp, _divide_xla(xla), groups, low, high, bits)
-    packed = pack_xla(xla, numbers.reshape(w.shape), bits)
-    return packed, scales.astype(w.dtype), biases.astype(w.dtype)
+    def quantize(part: Array) -> tuple[Array, ...]:
+        groups = _grouped(part, group_size).astype(_wide(w.dtype))
+        low = _extreme_xla(xla.lax, xla.lax.lt, groups, np.inf)
+        high = _extreme_xla(xla.lax, xla.lax.gt, groups, -np.inf)
+        numbers, scales, biases = _to_integers(xla.jnp, _divide_xla(xla), groups, low, high, bits)
+        return pack_xla(xla, numbers.reshape(part.shape), bits), scales.astype(w.dtype), biases.astype(w.dtype)
+
+    return _in_halves_xla(xla, quantize, w, group_size)
 
 
 def _affine_cotangent(g: Sequence[Node | None], out: Node, w: Node, group_size: int, bits: int) -> Node | None:
@@ -215,8 +236,12 @@ def _floats(w: Array, unit: Array, group_size: int, bits: int, *formats: str) ->
 
 def _floats_xla(xla: Any, w: Array, unit: Array, group_size: int, bits: int, *formats: str) -> tuple[Array, ...]:
     values = {format: xla.jnp.asarray(VALUES[format]) for format in formats}
-    codes, scales = _to_floats(xla.jnp, _divide_xla(xla), values, w, unit, group_size, list(formats))
-    return pack_xla(xla, codes, bits), scales
+
+    def quantize(part: Array) -> tuple[Array, ...]:
+        codes, scales = _to_floats(xla.jnp, _divide_xla(xla), values, part, unit, group_size, list(formats))
+        return pack_xla(xla, codes, bits), scales
+
+    return _in_halves_xla(xla, quantize, w, group_size) if unit.ndim == 0 else quantize(w)
 
 
 def _floats_shape(
