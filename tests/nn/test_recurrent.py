@@ -1,5 +1,8 @@
 """RNN, GRU and LSTM against loops in NumPy: values, gradients, arguments, dtypes, empty input and long input."""
 
+import time
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -176,6 +179,64 @@ def test_parameters_start_within_their_limits_and_are_shown():
     assert repr(nn.GRU(3, 4, bias=False)) == "GRU(input_dims=3, hidden_size=4, bias=False)"
 
 
+def score(results):
+    """A number that all outputs have a part in, each another."""
+    return sum((y.flatten() * mx.cos(mx.arange(y.size).astype(y.dtype))).sum() for y in results)
+
+
+@pytest.mark.parametrize("layer", [nn.RNN, nn.GRU, nn.LSTM])
+def test_one_call_is_what_a_loop_over_steps_is(layer):
+    module, x = layer(INPUTS, HIDDEN), sample(2, LENGTH, INPUTS)
+
+    def whole(params, x):
+        return outputs(module.apply(params, x))
+
+    def unrolled(params, x):
+        state, steps = [], []
+        for t in range(LENGTH):
+            results = outputs(module.apply(params, x[:, t : t + 1], *state))
+            state = [y[:, 0] for y in results]
+            steps.append(results)
+        return [mx.concatenate(parts, axis=1) for parts in zip(*steps, strict=True)]
+
+    with mx.engine("numpy"):
+        for mine, wanted in zip(whole(module.parameters(), x), unrolled(module.parameters(), x), strict=True):
+            np.testing.assert_allclose(mine, wanted, rtol=1e-5, atol=1e-6)
+        mine, wanted = (
+            mx.grad(lambda params, x, run=run: score(run(params, x)), argnums=(0, 1))(module.parameters(), x)
+            for run in (whole, unrolled)
+        )
+        np.testing.assert_allclose(mine[1], wanted[1], rtol=1e-4, atol=1e-5)
+        for name, gradient in mine[0].items():
+            np.testing.assert_allclose(gradient, wanted[0][name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+LONG = 5000
+
+
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+@pytest.mark.parametrize(("layer", "reference"), LAYERS)
+def test_gradients_of_a_long_sequence(layer, reference, engine):
+    module = layer(INPUTS, HIDDEN).set_dtype(mx.float64)
+    x = sample(LONG, INPUTS).astype(mx.float64)
+    with mx.engine(engine):
+        gradients, of_x = mx.grad(lambda p, x: score(outputs(module.apply(p, x))), argnums=(0, 1))(
+            module.parameters(), x
+        )
+        mx.eval(gradients, of_x)
+    weights = np.cos(np.arange(LONG * HIDDEN)).reshape(LONG, HIDDEN)
+    generator = np.random.default_rng(0)
+    start = {"x": np.array(x), **numbers(module)}
+    direction = {name: generator.normal(size=value.shape) for name, value in start.items()}
+    values = []
+    for shift in (1e-6, -1e-6):
+        moved = {name: value + shift * direction[name] for name, value in start.items()}
+        x = moved.pop("x")
+        values.append(sum((weights * y).sum() for y in reference(moved, x, np.zeros(HIDDEN), np.zeros(HIDDEN))))
+    slope = sum((np.array(g) * direction[name]).sum() for name, g in {"x": of_x, **gradients}.items())
+    assert slope == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-6)
+
+
 @pytest.mark.parametrize("layer", [nn.RNN, nn.GRU, nn.LSTM])
 def test_a_long_sequence_is_as_small_a_program_as_a_short_one(layer):
     module = layer(INPUTS, HIDDEN)
@@ -189,4 +250,29 @@ def test_a_long_sequence_is_as_small_a_program_as_a_short_one(layer):
         mx.eval(gradients)
         return count
 
-    assert recorded(3000) == recorded(3)
+    assert recorded(LONG) == recorded(3)
+
+
+@pytest.mark.parametrize("layer", [nn.RNN, nn.GRU, nn.LSTM])
+def test_time_and_memory_grow_no_faster_than_the_sequence(layer):
+    module = layer(INPUTS, HIDDEN)
+    mx.eval(module.parameters())
+
+    def step(length):
+        x = mx.ones((length, INPUTS))
+        started = time.perf_counter()
+        mx.eval(mx.value_and_grad(lambda p: score(outputs(module.apply(p, x))))(module.parameters()))
+        return time.perf_counter() - started
+
+    def peak(length):
+        tracemalloc.start()
+        step(length)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    with mx.engine("numpy"):
+        step(LONG // 10)
+        # Were a step to cost more the longer the sequence is, ten times as long would cost a hundred times as much.
+        assert min(step(LONG) for _ in range(2)) < 40 * min(step(LONG // 10) for _ in range(3))
+        assert peak(LONG) < 20 * peak(LONG // 10)
