@@ -576,6 +576,9 @@ def convolution_reference(case: Convolution, x: Any, w: Any) -> Any:
 
 ERRORS: list[tuple[Callable[[Any, Any], Any], type[Exception], str]] = [
     # x is an array of zeros of shape (3, 4)
+    (lambda mx, x: mx.can_cast(None, mx.float32), TypeError, "[can_cast] Expected an array or a dtype"),
+    (lambda mx, x: mx.can_cast("a", mx.float32), ValueError, "[can_cast] Expected arrays and dtypes"),
+    (lambda mx, x: mx.can_cast(x, "float32"), TypeError, "[can_cast] Expected a dtype"),
     (lambda mx, x: mx.reshape(x, (5, 2)), ValueError, "[reshape] Cannot reshape"),
     (lambda mx, x: mx.reshape(x, (-1, -1)), ValueError, "[reshape] Can only infer one"),
     (lambda mx, x: mx.reshape(x, (2.0, 6)), TypeError, "[reshape] shape must be a sequence of ints"),

@@ -22,9 +22,9 @@ StreamOrDevice: TypeAlias = Any
 Axes: TypeAlias = int | Sequence[int] | None
 
 
-def checked_axis(axis: int, ndim: int, function: str) -> int:
+def checked_axis(axis: int, ndim: int, function: str, argument: str = "axis") -> int:
     """The non-negative form of `axis`; AxisError out of range, TypeError for anything but an int."""
-    axis = one_integer(axis, function, "axis")
+    axis = one_integer(axis, function, argument)
     if not -ndim <= axis < ndim:
         raise AxisError(f"[{function}] Invalid axis {axis} for array with {ndim} dimensions.")
     return axis + ndim if axis < 0 else axis

@@ -115,10 +115,10 @@ def _angles(x: Node, dims: int, base: float | None, scale: float, offset: int | 
     else:
         positions = positions + _offsets(x, offset)
     positions = wrap(cast(positions._node, dtype)) * real_number(scale, "rope", "scale")
-    if base is not None and freqs is not None:
-        raise ValueError("[rope] Only one of base or freqs can have a value.")
     if freqs is not None:
         given = array_node(freqs, "rope", "freqs")
+        if base is not None:
+            raise ValueError("[rope] Only one of base or freqs can have a value.")
         if given.shape != (half,):
             raise ValueError(f"[rope] freqs must be one dimensional with size {half} but got shape {given.shape}.")
         return positions[..., None] / wrap(cast(given, dtype))

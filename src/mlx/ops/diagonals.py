@@ -176,7 +176,7 @@ def _diagonal(a: array, offset: int, axis1: int, axis2: int, function: str) -> N
     ndim = x.ndim
     if ndim < 2:
         raise ValueError(f"[{function}] Array must have at least two dimensions, but got {ndim} dimensions.")
-    first, second = checked_axis(axis1, ndim, function), checked_axis(axis2, ndim, function)
+    first, second = checked_axis(axis1, ndim, function, "axis1"), checked_axis(axis2, ndim, function, "axis2")
     if first == second:
         raise ValueError(f"[{function}] axis1 and axis2 cannot be the same axis, got {axis1} and {axis2}.")
     rest = tuple(axis for axis in range(ndim) if axis not in (first, second))
@@ -241,7 +241,7 @@ def diag(a: array, /, k: int = 0, *, stream: StreamOrDevice = None) -> array:
         check_stream(stream, "diag")
     x = array_node(a, "diag")
     if x.ndim == 2:
-        return wrap(_diagonal(a, k, 0, 1, "diag"))
+        return wrap(_diagonal(a, one_integer(k, "diag", "k"), 0, 1, "diag"))
     if x.ndim != 1:
         raise ValueError(f"[diag] array must be 1-D or 2-D, got array with {x.ndim} dimensions.")
     k = one_integer(k, "diag", "k")

@@ -87,6 +87,7 @@ def quantized_matmul(
     if stream is not None:
         check_stream(stream, "quantized_matmul")
     node = array_node(x, "quantized_matmul", "x")
+    flag(transpose, "quantized_matmul", "transpose")
     parts = quantized_parts("quantized_matmul", w, scales, biases, group_size, bits, mode)
     dtype = _product_dtype("quantized_matmul", node, parts)
     _check_product("quantized_matmul", node, parts, transpose)

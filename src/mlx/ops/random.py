@@ -465,7 +465,8 @@ def categorical(
     count = () if num_samples is None else (one_integer(num_samples, "categorical", "num_samples"),)
     x = logits._node
     axis = checked_axis(axis, x.ndim, "categorical")
-    if shape is not None and count:
+    wanted = None if shape is None else checked_draw_shape(shape, "categorical")
+    if wanted is not None and count:
         raise ValueError("[categorical] At most one of shape or num_samples can be specified.")
     if x.dtype.is_complex:
         raise ValueError("[categorical] logits must be real. Take their real part with mx.real.")
@@ -476,8 +477,8 @@ def categorical(
     if count:
         extents += checked_draw_shape(count, "categorical")
         x = reshape(x, (*x.shape, 1))
-    elif shape is not None:
-        reduced, extents = extents, checked_draw_shape(shape, "categorical")
+    elif wanted is not None:
+        reduced, extents = extents, wanted
         if broadcast_shape(extents, reduced) != extents:
             raise ValueError(
                 f"[categorical] Requested shape {extents} is not broadcast compatible with reduced logits shape "
