@@ -33,6 +33,13 @@ def test_a_single_product_is_left_to_the_library_of_numpy() -> None:
     assert ran_on(mx.tanh(mx.exp(x @ x))) == "xla"
 
 
+def test_a_loop_of_tiny_steps_is_interpreted() -> None:
+    w, h = mx.array(np.full((4, 4), 0.1, np.float32)), mx.array(np.ones((2, 4), np.float32))
+    for _ in range(200):  # compiling 400 of them takes seconds, and saves a third of a millisecond a run
+        h = mx.tanh(h @ w)
+    assert ran_on(h) == "numpy"
+
+
 def test_the_choice_for_a_block() -> None:
     x = mx.array([1.0, 2.0])
     with mx.engine("xla"):

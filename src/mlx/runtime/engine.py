@@ -17,6 +17,9 @@ Engine = Literal["numpy", "xla"]
 
 STEP_NANOSECONDS = 1_500.0  # what a NumPy call costs however small its arrays are
 WORTH_COMPILING = 150_000.0  # nanoseconds on NumPy from which a program is compiled
+LEAST_WORK_A_NODE = (
+    700.0  # nanoseconds of work a node, besides its call, below which compiling takes longer than it saves
+)
 COMPILING_A_NODE = 20_000.0  # nanoseconds a node on NumPy below which a very long program is not compiled
 LONG_PROGRAM = 1_000  # nodes
 SHAPES_COMPILED = 8  # variants in shape of one structure that are compiled; further ones are interpreted
@@ -80,15 +83,16 @@ def choose(plan: Plan) -> Engine:
     asked = pinned()
     if asked is not None:
         return asked
-    cost = 0.0
+    work = 0.0
     dearest_in_library = 0.0
     on_cpu = default_device().type is DeviceType.cpu
     for node in plan.nodes:
         mine = node.primitive.cost(node)
-        cost += STEP_NANOSECONDS + mine
+        work += mine
         if node.primitive.library_bound and on_cpu:
             dearest_in_library = max(dearest_in_library, mine)
-    if cost - dearest_in_library < WORTH_COMPILING:
+    cost = work + STEP_NANOSECONDS * len(plan.nodes)
+    if cost - dearest_in_library < WORTH_COMPILING or work < LEAST_WORK_A_NODE * len(plan.nodes):
         return "numpy"
     if len(plan.nodes) > LONG_PROGRAM and cost < COMPILING_A_NODE * len(plan.nodes):
         return "numpy"
