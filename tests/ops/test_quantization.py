@@ -216,6 +216,8 @@ def test_global_scale_brings_scales_into_range() -> None:
     back = mx.dequantize(packed, scales, mode="nvfp4", global_scale=largest)
     assert back.dtype == mx.float32
     assert scales.max().item() == 126  # the code of 448
+    again = mx.quantize(w, mode="nvfp4", global_scale=largest.reshape(1, 1))
+    assert mx.array_equal(again[0], packed)
     groups = np.array(w).reshape(4, 4, 16)
     error = np.abs(np.array(back).reshape(groups.shape) - groups)
     assert (error <= np.abs(groups).max(-1, keepdims=True) * 0.2).all()
@@ -302,6 +304,23 @@ def test_gathered_products(mode: str, transposed: bool) -> None:
     np.testing.assert_allclose(broadcast, mx.quantized_matmul(x[:, :1], *packed, **names), rtol=1e-4, atol=1e-2)
 
 
+@pytest.mark.parametrize("stack", [(), (3,), (2, 2)])
+def test_gathered_products_with_a_global_scale_of_each_matrix(stack: tuple[int, ...]) -> None:
+    w, x = matrix(*stack, 8, 64), matrix(1, 2, 64, seed=1)
+    globals_ = mx.max(mx.abs(w), (-2, -1))
+    matrices, each = w.reshape(-1, 8, 64), globals_.reshape(-1)
+    packed = [mx.quantize(m, mode="nvfp4", global_scale=g) for m, g in zip(matrices, each, strict=True)]
+    full = [
+        np.array(mx.dequantize(*parts, mode="nvfp4", global_scale=g)) for parts, g in zip(packed, each, strict=True)
+    ]
+    words, scales = (mx.stack(list(part)).reshape(*stack, 8, -1) for part in zip(*packed, strict=True))
+    picked = mx.array([len(full) - 1, 0])
+    out = mx.gather_qmm(x, words, scales, rhs_indices=picked, mode="nvfp4", global_scale=globals_)
+    np.testing.assert_allclose(out, [np.array(x[0]) @ full[-1].T, np.array(x[0]) @ full[0].T], rtol=1e-4, atol=1e-3)
+    with pytest.raises(ValueError, match=r"^\[gather_qmm\] Global scale must have one entry per matrix"):
+        mx.gather_qmm(x, words, scales, rhs_indices=picked, mode="nvfp4", global_scale=mx.ones((5,)))
+
+
 def test_one_trace_serves_other_sizes() -> None:
     packed = mx.quantize(matrix(4, 32, 64))
     index = mx.array([0, 1, 2, 3])
@@ -379,11 +398,19 @@ def test_gradients_pass_straight_through() -> None:
         ((mx.ones((3, 64), mx.int32), mx.ones((5, 64))), {}, "x has type int32"),
         ((mx.ones((3, 64)), mx.ones((5, 8), mx.uint32)), {}, "no scales are given"),
         ((mx.ones((3, 64)), mx.ones((5, 64))), {"group_size": 32}, "group size 32 is not supported"),
+        ((mx.ones((3, 24)), mx.ones((5, 24))), {}, "divisible by the quantization group size 16"),
+        ((mx.ones((3, 64)), mx.ones((5, 64))), {"global_scale_x": mx.array(1.0)}, "global_scale_w is missing"),
+        ((mx.ones((3, 64)), mx.ones((5, 64))), {"global_scale_w": mx.array(1.0)}, "global_scale_x is missing"),
+        (
+            (mx.ones((3, 64)), mx.ones((5, 64))),
+            {"mode": "mxfp8", "global_scale_x": mx.array(1.0), "global_scale_w": mx.array(1.0)},
+            "only supported for 'nvfp4'",
+        ),
     ],
 )
 def test_bad_products_of_two(arguments: tuple[Any, ...], options: dict[str, Any], message: str) -> None:
-    for function in (mx.qqmm, mx.gather_qqmm):
-        with pytest.raises(ValueError, match=message):
+    for function, name in ((mx.qqmm, "qqmm"), (mx.gather_qqmm, "gather_qqmm")):
+        with pytest.raises(ValueError, match=rf"^\[{name}\].*{message}"):
             function(*arguments, **options)
 
 

@@ -70,17 +70,37 @@ def _format(function: str, mode: str, group_size: int | None, bits: int | None) 
     return _Format(mode, known, size, width)
 
 
-def _global_scale(function: str, value: array | None, mode: str) -> Node | None:
+def _checked_scale(function: str, value: array | None, mode: str) -> Node | None:
     if value is None:
         return None
-    node = array_node(value, function, "global_scale")
     if mode != "nvfp4":
         raise ValueError(f"[{function}] Global scale is only supported for 'nvfp4' quantization mode, not {mode!r}.")
-    if node.size != 1 or node.ndim > 1:
-        raise ValueError(f"[{function}] Global scale must be a scalar but got shape {node.shape}.")
+    node = array_node(value, function, "global_scale")
     if node.dtype is not float32:
         raise ValueError(f"[{function}] Global scale must have dtype float32 but got {node.dtype.name}.")
+    return node
+
+
+def _global_scale(function: str, value: array | None, mode: str) -> Node | None:
+    node = _checked_scale(function, value, mode)
+    if node is None:
+        return None
+    if node.size != 1:
+        raise ValueError(f"[{function}] Global scale must be a scalar but got shape {node.shape}.")
     return reshape(node, ())
+
+
+def _scale_of_each(function: str, value: array | None, mode: str, packed: Node) -> Node | None:
+    """Global scales of the matrices of a stack."""
+    node = _checked_scale(function, value, mode)
+    lead = packed.shape[:-2]
+    if node is None:
+        return None
+    if node.shape != lead:
+        raise ValueError(
+            f"[{function}] Global scale must have one entry per matrix with shape {lead} but got {node.shape}."
+        )
+    return reshape(node, (*lead, 1, 1))
 
 
 def refuse_dtype(function: str, what: str) -> NoReturn:
@@ -147,19 +167,25 @@ def quantize(
     """
     if stream is not None:
         check_stream(stream, "quantize")
-    node = array_node(w, "quantize", "w")
+    return quantized("quantize", array_node(w, "quantize", "w"), group_size, bits, mode, global_scale)
+
+
+def quantized(
+    function: str, node: Node, group_size: int | None, bits: int | None, mode: str, global_scale: array | None
+) -> tuple[array, ...]:
+    """The parts of the quantised array, for a public function."""
     if not is_real_floating(node.dtype):
-        raise ValueError(f"[quantize] Only real floating types can be quantized but w has type {node.dtype.name}.")
-    chosen = _format("quantize", mode, group_size, bits)
-    scaled_by = _global_scale("quantize", global_scale, mode)
+        raise ValueError(f"[{function}] Only real floating types can be quantized but w has type {node.dtype.name}.")
+    chosen = _format(function, mode, group_size, bits)
+    scaled_by = _global_scale(function, global_scale, mode)
     if node.ndim < 2:
         raise ValueError(
-            f"[quantize] The matrix to be quantized must have at least 2 dimension but it has {node.ndim}."
+            f"[{function}] The matrix to be quantized must have at least 2 dimension but it has {node.ndim}."
         )
     last = node.shape[-1]
     if last % chosen.group_size != 0:
         raise ValueError(
-            f"[quantize] The last dimension of the matrix needs to be divisible by the quantization group size "
+            f"[{function}] The last dimension of the matrix needs to be divisible by the quantization group size "
             f"{chosen.group_size}. However the provided matrix has shape {node.shape}."
         )
     if chosen.mode.element:
@@ -198,7 +224,10 @@ def quantized_parts(
     bits: int | None,
     mode: str,
     global_scale: array | None = None,
+    *,
+    of_each: bool = False,
 ) -> Quantized:
+    """Checked parts of one matrix, or of a stack of them with a global scale of each."""
     chosen = _format(function, mode, group_size, bits)
     packed, scale = array_node(w, function, "w"), array_node(scales, function, "scales")
     bias = None if biases is None else array_node(biases, function, "biases")
@@ -223,7 +252,11 @@ def quantized_parts(
             + ("" if bias is None else f", biases {bias.shape}")
             + f", with group_size={chosen.group_size} and bits={chosen.bits}."
         )
-    return Quantized(chosen, packed, scale, bias, _global_scale(function, global_scale, mode))
+    if of_each:
+        scaled_by = _scale_of_each(function, global_scale, mode, packed)
+    else:
+        scaled_by = _global_scale(function, global_scale, mode)
+    return Quantized(chosen, packed, scale, bias, scaled_by)
 
 
 def decoded_scales(w: Quantized) -> Node:

@@ -13,7 +13,7 @@ from mlx.ops.quantization import (
     decoded_scales,
     dequantized,
     is_real_floating,
-    quantize,
+    quantized,
     quantized_parts,
     refuse_dtype,
 )
@@ -147,7 +147,8 @@ def gather_qmm(
         scales, biases: the other results of `mx.quantize`.
         lhs_indices, rhs_indices: which matrices of `x` and of `w` to multiply, as in `mx.gather_mm`.
         transpose: whether to multiply with the transposed matrices.
-        group_size, bits, mode, global_scale: as they were given to `mx.quantize`.
+        group_size, bits, mode: as they were given to `mx.quantize`.
+        global_scale: float32 array of the shape of the stack of `w`, for "nvfp4" only: the global scale of each matrix.
         sorted_indices: a promise that the indices ascend, which is not needed here.
 
     Returns:
@@ -169,7 +170,7 @@ def gather_qmm(
     node = array_node(x, "gather_qmm", "x")
     flag(transpose, "gather_qmm", "transpose")
     flag(sorted_indices, "gather_qmm", "sorted_indices")
-    parts = quantized_parts("gather_qmm", w, scales, biases, group_size, bits, mode, global_scale)
+    parts = quantized_parts("gather_qmm", w, scales, biases, group_size, bits, mode, global_scale, of_each=True)
     dtype = _product_dtype("gather_qmm", node, parts)
     if node.ndim < 2:
         raise ValueError(f"[gather_qmm] Input must have at least two dimensions but got input with shape {node.shape}.")
@@ -208,7 +209,7 @@ def qqmm(
         scales: the scales of a packed `w`.
         group_size, bits: as for `mx.quantize`; the modes have one of each.
         mode: "nvfp4" or "mxfp8".
-        global_scale_x, global_scale_w: the global scales of "nvfp4".
+        global_scale_x, global_scale_w: the global scales of "nvfp4"; both or neither.
 
     Returns:
         Array of shape (..., m, n) of the dtype of `x`.
@@ -295,6 +296,12 @@ def _both_dequantized(
         raise ValueError(
             f"[{function}] Both operands can be quantized in the modes nvfp4 and mxfp8 only, got {mode!r}."
         )
+    if (global_scale_x is None) != (global_scale_w is None):
+        missing = "global_scale_x" if global_scale_x is None else "global_scale_w"
+        raise ValueError(
+            f"[{function}] Either both global_scale_x and global_scale_w must be provided, or neither, but "
+            f"{missing} is missing."
+        )
     node = array_node(x, function, "x")
     if not is_real_floating(node.dtype):
         refuse_dtype(function, f"x has type {node.dtype.name}")
@@ -319,8 +326,7 @@ def _rounded(
 ) -> Node:
     """What `x` becomes by quantising, which the gradient passes as if it were `x`."""
     rows = reshape(x, (1, *x.shape)) if x.ndim == 1 else x
-    options = {"group_size": group_size, "bits": bits, "mode": mode}
-    packed, scales = quantize(wrap(rows), **options, global_scale=global_scale)
+    packed, scales = quantized(function, rows, group_size, bits, mode, global_scale)
     parts = quantized_parts(function, packed, scales, None, group_size, bits, mode, global_scale)
     value = reshape(STOP_GRADIENT(dequantized(parts, x.dtype)), x.shape)
     return value + (x - STOP_GRADIENT(x))
