@@ -165,6 +165,13 @@ def test_step_includes_the_threshold():
     assert nn.Step(threshold=1.0)(x).tolist() == [0, 0, 1]
 
 
+@pytest.mark.parametrize("shape", [(2, 4), (3, 1), ()])
+def test_prelu_wants_as_many_features_as_slopes(shape):
+    with pytest.raises(ValueError, match=r"^\[PReLU\] The last axis of x must be of size 3, got shape \("):
+        nn.PReLU(3)(mx.zeros(shape))
+    assert nn.PReLU()(mx.zeros(shape)).shape == (shape or (1,))  # as the slope has an axis
+
+
 def test_prelu_learns_its_slopes():
     x = mx.array([[-1.0, -2.0, 3.0]])
     assert nn.PReLU()(x).tolist() == [[-0.25, -0.5, 3.0]]

@@ -156,6 +156,25 @@ def test_attention_mistakes():
         layer(x, x, x)
     with pytest.raises(ValueError, match=r"mask must be an array, 'causal' or None"):
         layer(x[None], x[None], x[None], "full")
+    with pytest.raises(TypeError, match=r"mask must be an array, 'causal' or None, got list"):
+        layer(x[None], x[None], x[None], [[0.0]])
+    with pytest.raises(
+        ValueError, match=r"mask of shape \(5, 3\) does not broadcast .* head, query and key: \(1, 2, 3, 3\)"
+    ):
+        layer(x[None], x[None], x[None], mx.zeros((5, 3)))
+    with pytest.raises(ValueError, match=r"same second, got \(1, 3, 8\), \(1, 4, 8\) and \(1, 5, 8\)"):
+        layer(x[None], mx.zeros((1, 4, 8)), mx.zeros((1, 5, 8)))
+    with pytest.raises(ValueError, match=r"same first axis.* got \(2, 3, 8\), \(3, 4, 8\) and \(3, 4, 8\)"):
+        layer(mx.zeros((2, 3, 8)), mx.zeros((3, 4, 8)), mx.zeros((3, 4, 8)))
+    with pytest.raises(ValueError, match="num_heads must divide value_dims, got num_heads=2 and value_dims=5"):
+        nn.MultiHeadAttention(8, 2, value_dims=5)
+
+
+def test_one_memory_serves_all_examples():
+    layer = nn.MultiHeadAttention(8, 2)
+    queries, memory = mx.array(random(3, 4, 8)), mx.array(random(1, 5, 8))
+    repeated = mx.repeat(memory, 3, axis=0)
+    np.testing.assert_allclose(layer(queries, memory, memory), layer(queries, repeated, repeated), rtol=1e-5, atol=1e-6)
 
 
 # Positional encodings

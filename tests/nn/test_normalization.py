@@ -191,6 +191,7 @@ def test_eps_must_be_positive(make, eps):
         (lambda: nn.BatchNorm(4)(mx.zeros((4,))), r"\[BatchNorm\] Expected 2, 3 or 4 dimensions"),
         (lambda: nn.BatchNorm(4)(mx.zeros((2, 2, 2, 2, 4))), r"\[BatchNorm\] Expected 2, 3 or 4 dimensions"),
         (lambda: nn.InstanceNorm(4)(mx.zeros((2, 4))), r"\[InstanceNorm\] Expected an example axis"),
+        (lambda: nn.InstanceNorm(4, affine=True)(mx.zeros((2, 3, 5))), r"\[InstanceNorm\] Expected 4 features"),
     ],
 )
 def test_shapes_that_do_not_fit(call, message):

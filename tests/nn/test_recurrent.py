@@ -160,6 +160,10 @@ def test_wrong_input_is_named(layer):
         module(mx.zeros((5, 4)))
     with pytest.raises(ValueError, match=rf"\[{name}\] The last axis of hidden must be of size 2, got shape \(4,\)"):
         module(mx.zeros((5, INPUTS)), mx.zeros((4,)))
+    with pytest.raises(
+        ValueError, match=rf"\[{name}\] The axes of hidden but the last must go with \(4,\), .* \(5, 2\)"
+    ):
+        module(mx.zeros((4, LENGTH, INPUTS)), mx.zeros((5, HIDDEN)))
     with pytest.raises(ValueError, match=rf"\[{name}\] hidden_size must be positive, got 0"):
         layer(INPUTS, 0)
 

@@ -414,6 +414,9 @@ class PReLU(Module):
     Args:
         num_parameters: 1 for one slope in common, or the size of the last axis for a slope for each feature.
         init: First value of the slopes.
+
+    Raises:
+        ValueError: At the call, if there is a slope for each feature and the last axis has another size.
     """
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
@@ -421,6 +424,9 @@ class PReLU(Module):
         self.weight = mx.full((num_parameters,), init)
 
     def __call__(self, x: mx.array) -> mx.array:
+        slopes = self.weight.shape[0]
+        if slopes != 1 and x.shape[-1:] != (slopes,):
+            raise ValueError(f"[PReLU] The last axis of x must be of size {slopes}, got shape {x.shape}.")
         return prelu(x, self.weight)
 
 

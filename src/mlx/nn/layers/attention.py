@@ -23,7 +23,8 @@ def apply_mask(scores: mx.array, mask: mx.array | str | None) -> mx.array:
         query that may see nothing gets an average of everything and not NaN.
 
     Raises:
-        ValueError: If ``mask`` is another string.
+        ValueError: If ``mask`` is another string or of a shape that does not go with the scores.
+        TypeError: If ``mask`` is something else.
     """
     if mask is None:
         return scores
@@ -31,9 +32,28 @@ def apply_mask(scores: mx.array, mask: mx.array | str | None) -> mx.array:
         if mask != "causal":
             raise ValueError(f"[MultiHeadAttention] mask must be an array, 'causal' or None, got '{mask}'.")
         mask = _causal_mask(*scores.shape[-2:])
+    if not isinstance(mask, mx.array):
+        raise TypeError(
+            f"[MultiHeadAttention] mask must be an array, 'causal' or None, got {type(mask).__name__}; convert it with "
+            "mx.array."
+        )
+    if not _broadcast(mask.shape, scores.shape):
+        raise ValueError(
+            f"[MultiHeadAttention] mask of shape {mask.shape} does not broadcast to the scores, one for each example, "
+            f"head, query and key: {scores.shape}."
+        )
     if mask.dtype == mx.bool_:
         return mx.where(mask, scores, mx.array(mx.finfo(scores.dtype).min, scores.dtype))
     return scores + mask.astype(scores.dtype)
+
+
+def _broadcast(*shapes: tuple[int, ...]) -> bool:
+    """Whether shapes go together."""
+    try:
+        mx.broadcast_shapes(*shapes)
+    except ValueError:
+        return False
+    return True
 
 
 def _causal_mask(queries: int, keys: int) -> mx.array:
@@ -57,7 +77,7 @@ class MultiHeadAttention(Module):
         bias: Whether the linear maps have a bias.
 
     Raises:
-        ValueError: If ``num_heads`` does not divide ``dims``.
+        ValueError: If ``num_heads`` does not divide ``dims`` and ``value_dims``.
 
     Example:
         >>> import mlx.core as mx
@@ -89,6 +109,11 @@ class MultiHeadAttention(Module):
         value_input_dims = value_input_dims or key_input_dims
         value_dims = value_dims or dims
         value_output_dims = value_output_dims or dims
+        if value_dims % num_heads != 0:
+            raise ValueError(
+                f"[MultiHeadAttention] num_heads must divide value_dims, got num_heads={num_heads} and "
+                f"value_dims={value_dims}."
+            )
         self.num_heads = num_heads
         self.query_proj = Linear(query_input_dims, dims, bias=bias)
         self.key_proj = Linear(key_input_dims, dims, bias=bias)
@@ -111,12 +136,18 @@ class MultiHeadAttention(Module):
             Array of shape ``(N, L, value_output_dims)``.
 
         Raises:
-            ValueError: If queries, keys or values do not have three axes.
+            ValueError: If queries, keys or values do not have three axes or shapes that go together, or the mask does
+                not go with them.
         """
         if not queries.ndim == keys.ndim == values.ndim == 3:
             raise ValueError(
                 "[MultiHeadAttention] queries, keys and values must be of shape (N, L, dims), "
                 f"got {queries.shape}, {keys.shape} and {values.shape}."
+            )
+        if keys.shape[1] != values.shape[1] or not _broadcast(queries.shape[:1], keys.shape[:1], values.shape[:1]):
+            raise ValueError(
+                "[MultiHeadAttention] queries, keys and values must have the same first axis, and keys and values the "
+                f"same second, got {queries.shape}, {keys.shape} and {values.shape}."
             )
         q = self._split_heads(self.query_proj(queries))
         k = self._split_heads(self.key_proj(keys))

@@ -129,7 +129,8 @@ class InstanceNorm(Module):
         affine: Whether there are ``weight``, which starts at 1, and ``bias``, which starts at 0.
 
     Raises:
-        ValueError: If ``eps`` is not positive, or, at the call, if the input has fewer than three axes.
+        ValueError: If ``eps`` is not positive, or, at the call, if the input has fewer than three axes or, where there
+            are parameters, other than ``dims`` channels.
 
     Example:
         >>> import mlx.core as mx
@@ -156,6 +157,8 @@ class InstanceNorm(Module):
                 "[InstanceNorm] Expected an example axis, at least one spatial axis and a channel axis, "
                 f"got an input of shape {x.shape}."
             )
+        if "weight" in self:
+            _check_features("InstanceNorm", x, self.dims)
         spatial = tuple(range(1, x.ndim - 1))
         return _scaled_and_shifted(self, _standardised(_widened(x), spatial, self.eps), x)
 

@@ -241,7 +241,13 @@ def _start(layer: str, name: str, given: mx.array | None, projected: mx.array, s
         return mx.zeros((*batch, size), projected.dtype)
     if given.ndim < 1 or given.shape[-1] != size:
         raise ValueError(f"[{layer}] The last axis of {name} must be of size {size}, got shape {given.shape}.")
-    shape = mx.broadcast_shapes(given.shape[:-1], batch)
+    try:
+        shape = mx.broadcast_shapes(given.shape[:-1], batch)
+    except ValueError:
+        raise ValueError(
+            f"[{layer}] The axes of {name} but the last must go with {batch}, those of x but the last two, got shape "
+            f"{given.shape}."
+        ) from None
     return mx.broadcast_to(given, (*shape, size)).astype(mx.result_type(given, projected))
 
 
