@@ -228,6 +228,24 @@ def test_a_number_that_changes_compiles_nothing_new(monkeypatch):
             r"carry\[0\] that fun returns must be an",
         ),
         ((lambda c, x: ([None], x), [mx.array(0.0)], mx.ones((2,))), ValueError, "None where it has None"),
+        (
+            (lambda c, x: ((c[0],), x), [mx.array(0.0)], mx.ones((2,))),
+            ValueError,
+            "carry that fun returns is a tuple, but that of init is a list",
+        ),
+        (
+            (lambda c, x: ({"a": [c["a"][0], []]}, x), {"a": (mx.array(0.0), [])}, mx.ones((2,))),
+            ValueError,
+            r"carry\['a'\] that fun returns is a list, but that of init is a tuple",
+        ),
+        (
+            (lambda c, x: ([c[0], ()], x), [mx.array(0.0), {}], mx.ones((2,))),
+            ValueError,
+            r"carry\[1\] that fun returns is a tuple, but that of init is a dict",
+        ),
+        ((lambda c, x: (c, x), mx.array(0.0), None, True), TypeError, "length must be an int, got True"),
+        ((lambda c, x: (c, x), mx.array(0.0), mx.ones((1,)), True), TypeError, "length must be an int, got True"),
+        ((lambda c, x: (c, x), mx.array(0.0), None, 2.0), TypeError, "length must be an int, got 2.0"),
         ((lambda c, x: (c, [x, 2.0]), mx.array(0.0), mx.ones((2,))), TypeError, r"output of fun\[1\] must be an array"),
     ],
 )

@@ -16,7 +16,7 @@ from mlx.ir.walk import ancestors
 from mlx.ops.random_state import thread_state
 from mlx.transforms.differentiated import describe
 from mlx.transforms.tracing import filled, template
-from mlx.transforms.trees import leaves, leaves_with_paths
+from mlx.transforms.trees import entries, is_container, leaves, leaves_with_paths
 
 
 class Step:
@@ -38,6 +38,7 @@ class Step:
         self._init = template([*found, init], self.carries)
         self._leaves = [_leaves_of(place.name, tree) for place, tree in zip(places, found, strict=True)]
         self._leaves_of_carry = _leaves_of("carry", init)
+        self._containers_of_carry = _containers_of("carry", init)
         self._xs = template(xs, [])
 
     def run(self, nodes: list[Node]) -> list[Node]:
@@ -88,7 +89,7 @@ class Step:
         returned = self.fun(carry, filled(self._xs, nodes[count:]))
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise ValueError(f"[scan] fun must return a pair (carry, output), got {describe(returned)}.")
-        _check_carry(self._leaves_of_carry, returned[0])
+        _check_carry(self._leaves_of_carry, self._containers_of_carry, returned[0])
         left = [place.get() for place in self.places]
         for place, wanted, tree in zip(self.places, self._leaves, left, strict=True):
             _check_left(place.name, wanted, tree)
@@ -178,8 +179,25 @@ def _leaves_of(root: str, tree: Any) -> dict[str, Any]:
     }
 
 
-def _check_carry(wanted: dict[str, Any], carry: Any) -> None:
+def _containers_of(path: str, tree: Any) -> dict[str, type]:
+    """What the containers of a tree are, by path: dicts and lists, of subclasses too, or a type of tuples."""
+    if not is_container(tree):
+        return {}
+    kind = next((base for base in (dict, list) if isinstance(tree, base)), type(tree))
+    found = {path: kind}
+    for key, child in entries(tree):
+        found.update(_containers_of(f"{path}[{key!r}]", child))
+    return found
+
+
+def _check_carry(wanted: dict[str, Any], containers: dict[str, type], carry: Any) -> None:
     given = _leaves_of("carry", carry)
+    for path, kind in _containers_of("carry", carry).items():
+        if containers.get(path, kind) is not kind:
+            raise ValueError(
+                f"[scan] {path} that fun returns is a {kind.__name__}, but that of init is a "
+                f"{containers[path].__name__}. Every step's carry must be like the first: return one, or make init so."
+            )
     if list(wanted) != list(given):
         raise ValueError(
             f"[scan] fun must return a carry of the structure of init, with the leaves {list(wanted)}, but it has "

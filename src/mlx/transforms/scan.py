@@ -155,6 +155,8 @@ def _length(xs: Any, entries: Sequence[Node], length: int | None) -> int:
     for path, node in zip(paths, entries, strict=True):
         if not node.shape:
             raise ValueError(f"[scan] {path} is a scalar, which has no entries to go through.")
+    if isinstance(length, bool):  # which Python takes for 0 or 1
+        raise TypeError(f"[scan] length must be an int, got {length}.")
     if not entries:
         if length is None:
             raise ValueError("[scan] Say how many steps there are with length, as xs has no arrays.")
