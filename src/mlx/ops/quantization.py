@@ -232,14 +232,26 @@ def quantized_parts(
     packed, scale = array_node(w, function, "w"), array_node(scales, function, "scales")
     bias = None if biases is None else array_node(biases, function, "biases")
     if packed.dtype is not uint32:
-        raise ValueError(f"[{function}] The weight matrix should be uint32 but received {packed.dtype.name}.")
+        raise ValueError(
+            f"[{function}] The weight matrix should be uint32 but received {packed.dtype.name}: w is the first "
+            f"result of mx.quantize."
+        )
     if chosen.mode.scale:
         if bias is not None:
-            raise ValueError(f"[{function}] Biases must be null for quantization mode {mode!r}.")
+            raise ValueError(
+                f"[{function}] Biases must be null for quantization mode {mode!r}: leave biases out, or use the mode "
+                f"that w was quantized with."
+            )
         if scale.dtype is not uint8:
-            raise ValueError(f"[{function}] Scale type must be uint8 but received type {scale.dtype.name}.")
+            raise ValueError(
+                f"[{function}] Scale type must be uint8 but received type {scale.dtype.name}: scales are the second "
+                f"result of mx.quantize with mode={mode!r}."
+            )
     elif bias is None:
-        raise ValueError(f"[{function}] Biases must be provided for affine quantization.")
+        raise ValueError(
+            f"[{function}] Biases must be provided for affine quantization: they are the third result of mx.quantize. "
+            f"For weights of another format give its mode."
+        )
     elif not is_real_floating(promote_types(scale.dtype, bias.dtype)):
         refuse_dtype(function, f"scales have type {scale.dtype.name} and biases {bias.dtype.name}")
     if packed.ndim < 2:
