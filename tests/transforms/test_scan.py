@@ -83,6 +83,20 @@ def test_steps_can_be_checkpointed_and_nested(engine):
     assert mx.grad(loss)(x).tolist() == [[3.0, 12.0], [27.0, 3.0]]
 
 
+@pytest.mark.parametrize("outer", [mx.checkpoint, lambda fun: fun], ids=["checkpointed", "plain"])
+def test_small_loops_of_checkpointed_steps_are_compiled(engine, outer):
+    """Barriers end what makes one kernel of a small loop, so there must be none in it."""
+
+    def loss(x):
+        return mx.scan(mx.checkpoint(lambda t, e: (t * mx.sin(e), t)), mx.ones((3,)), x)[0].sum()
+
+    x = mx.array([[0.5, 1.0, 1.5], [2.0, 2.5, 3.0]])
+    gradient = mx.grad(lambda x: outer(loss)(mx.square(x)))(x)
+    a, b = np.square(np.array(x))
+    expected = np.stack([np.cos(a) * np.sin(b), np.sin(a) * np.cos(b)]) * 2 * np.array(x)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5)
+
+
 def test_every_step_draws_other_numbers_as_a_loop_does(engine):
     def noisy(total, x):
         noise = mx.random.normal((2,))
