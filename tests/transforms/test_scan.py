@@ -1,5 +1,7 @@
 """`mx.scan`: what a loop in Python gives, its errors, its randomness, and that its length costs nothing to record."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -173,6 +175,26 @@ def test_python_runs_the_function_once_and_the_length_is_not_recorded():
     short = recorded(3)
     assert len(runs) == 1
     assert recorded(5000) == short
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [mx.compile, lambda fun: lambda c, xs: mx.vmap(fun)(c[None], xs[None])[0], lambda fun: fun],
+    ids=["compile", "vmap", "plain"],
+)
+def test_carries_that_nothing_reads_are_not_kept(transform):
+    last = transform(lambda c, xs: mx.scan(lambda c, x: (0.5 * c + x, None), c, xs)[0])
+    carry, xs = mx.zeros((5000,)), mx.ones((500,))
+    with mx.engine("numpy"):
+        mx.eval(last(carry, xs), carry, xs)
+        tracemalloc.start()
+        try:
+            value = last(carry, xs)
+            mx.eval(value)
+            assert tracemalloc.get_traced_memory()[1] < 2**21  # all of them would be 10 MB
+        finally:
+            tracemalloc.stop()
+    np.testing.assert_allclose(value, np.full(5000, 2.0), rtol=1e-6)
 
 
 def test_the_same_loop_is_compiled_once(monkeypatch):

@@ -122,6 +122,10 @@ class Primitive:
         """What a program keeps of the parameters."""
         return (None, *params[1:]) if self.for_transforms else params
 
+    def reading_first(self, kernel: Callable[..., Any], count: int) -> Callable[..., Any]:
+        """`kernel` where only the first `count` of many outputs are read; it need not give the others."""
+        return kernel
+
     def pull_back(self, node: Node, g: Any, wanted: Sequence[int]) -> list[Node | None]:
         """The cotangents of the inputs `wanted` of `node`, given the cotangent `g` of its output."""
         if callable(self.vjp):

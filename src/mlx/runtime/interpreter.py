@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
 from mlx.ir.kernels import kernel_for
+from mlx.primitives.structure import PROJECT
 from mlx.runtime.plan import Inputs, Plan
 
 Array = np.ndarray[Any, Any]
+
+
+def _kernels(plan: Plan) -> list[Callable[..., Any]]:
+    """The kernel of every step."""
+    read: dict[int, int] = {}  # how many outputs, the last one that is read included
+    for node in plan.nodes:
+        if node.primitive is PROJECT:
+            source, count = node.inputs[0].index, node.params[0] + 1  # type: ignore[operator]
+            read[source] = max(read.get(source, 0), count)
+    kernels = []
+    for node in plan.nodes:
+        kernel = kernel_for(node.primitive, [x.dtype for x in node.inputs], node.dtype)
+        kernels.append(node.primitive.reading_first(kernel, read.get(node.index, 0)) if node.primitive.many else kernel)
+    return kernels
 
 
 class Interpreted:
@@ -33,8 +49,8 @@ class Interpreted:
             if index not in kept:
                 dead[position].append(index)
         self.steps = [
-            (kernel_for(node.primitive, [x.dtype for x in node.inputs], node.dtype), indices, node.index, tuple(gone))
-            for node, indices, gone in zip(plan.nodes, operands, dead, strict=True)
+            (kernel, indices, node.index, tuple(gone))
+            for kernel, node, indices, gone in zip(_kernels(plan), plan.nodes, operands, dead, strict=True)
         ]
         self.size = plan.size
         self.leaf_numbers = plan.leaf_numbers

@@ -194,13 +194,22 @@ def _shape(
     return tuple(shapes), tuple([dtype for _, dtype in kinds])
 
 
-def _kernel(values: Sequence[Any], body: Body, carried: int, scanned: int, length: int, reverse: bool) -> Any:
+def _kernel(
+    values: Sequence[Any],
+    body: Body,
+    carried: int,
+    scanned: int,
+    length: int,
+    reverse: bool,
+    read: int | None = None,
+) -> Any:
+    """The last carries, and of the outputs those up to number `read`: saved carries come last and may have no use."""
     constants, carry, entries = _split(values, carried, scanned)
-    stacked = [np.empty((length, *shape), dtype.numpy) for shape, dtype in body.kinds[carried:]]
+    stacked = [np.empty((length, *shape), dtype.numpy) for shape, dtype in body.kinds[carried:read]]
     for position in reversed(range(length)) if reverse else range(length):
         outputs = body.run([*constants, *carry, *[x[position] for x in entries]])
         carry = outputs[:carried]
-        for store, value in zip(stacked, outputs[carried:], strict=True):
+        for store, value in zip(stacked, outputs[carried:read], strict=True):
             store[position] = value
     return (*carry, *stacked)
 
@@ -229,6 +238,9 @@ def _saved(node: Node, body: Body, carried: int, scanned: int, length: Any, reve
 
 class _Scan(Primitive):
     """A loop; its parameters are the body, the numbers of carries and of arrays gone through, length and direction."""
+
+    def reading_first(self, kernel: Callable[..., Any], count: int) -> Callable[..., Any]:
+        return lambda *arguments: kernel(*arguments, count)
 
     def pull_back(self, node: Node, g: list[Node | None], wanted: Sequence[int]) -> list[Node | None]:
         body, carried, scanned, length, reverse = node.params
