@@ -61,8 +61,8 @@ def scan(
 
     Returns:
         The last carry, and the outputs of all steps stacked along a new leading axis, in the structure that `fun`
-        returns. Gradients reach `init`, `xs` and what `fun` reads besides; they keep the carries of all steps.
-        Random numbers differ from step to step.
+        returns. Gradients reach `init`, `xs` and what `fun` reads besides; they keep the carries of all steps
+        where they read them. Random numbers differ from step to step.
 
     Raises:
         TypeError: `fun` is not callable, a leaf is no array, or `reverse` no bool.
@@ -301,7 +301,8 @@ def _loop(
 ) -> list[Node]:
     """A scan whose step is given on nodes, and its outputs.
 
-    Python numbers among the constants are given to the step as such, since rules simplify on them.
+    Python numbers among the constants are given to the step as such, since rules simplify on them. Entries that the
+    step does not read, such as the carries of a linear recurrence, are not kept for it.
     """
     read = [x for x in constants if x.primitive is not SCALAR]
 
@@ -311,7 +312,12 @@ def _loop(
 
     kinds = [(x.shape, x.dtype) for x in (*read, *carries)] + [(x.shape[1:], x.dtype) for x in entries]
     body, captured = traced_body("scan", run, kinds)
-    node = SCAN([*captured, *read, *carries, *entries], body, len(carries), len(entries), length, reverse)
+    others = [*captured, *read, *carries]
+    used = body.read_by(body.outputs)
+    places = [place for place in range(len(others), len(body.inputs)) if place in used]
+    body = body.part([*range(len(others)), *places], body.outputs)
+    kept = [entries[place - len(others)] for place in places]
+    node = SCAN([*others, *kept], body, len(carries), len(kept), length, reverse)
     return [PROJECT(node, position) for position in range(len(body.outputs))]
 
 
