@@ -165,6 +165,65 @@ def test_step_includes_the_threshold():
     assert nn.Step(threshold=1.0)(x).tolist() == [0, 0, 1]
 
 
+# The dtypes that the reference gives for int32 and for booleans; None where it refuses them.
+FLOAT, SAME = ("float32", "float32"), ("int32", "int32")
+OF_INTEGERS = {
+    **dict.fromkeys(("celu", "elu", "gelu", "gelu_approx", "gelu_fast_approx", "glu", "hard_tanh", "hardswish"), FLOAT),
+    **dict.fromkeys(("leaky_relu", "log_softmax", "mish", "relu6", "selu", "sigmoid", "silu", "softmax"), FLOAT),
+    **dict.fromkeys(("softplus", "softshrink", "softsign", "tanh"), FLOAT),
+    **dict.fromkeys(("hard_shrink", "relu", "relu2", "step"), SAME),
+    **dict.fromkeys(("log_sigmoid", "softmin"), ("float32", None)),
+}
+
+
+@pytest.mark.parametrize("name", OF_INTEGERS)
+def test_dtypes_for_integers_and_booleans(name):
+    function, x = getattr(nn, name), mx.array([0, 1, 2, 3])
+    for dtype, expected in zip((mx.int32, mx.bool_), OF_INTEGERS[name], strict=True):
+        if expected is None:
+            with pytest.raises(ValueError, match="bool"):
+                function(x.astype(dtype))
+        else:
+            assert function(x.astype(dtype)).dtype == getattr(mx, expected)
+
+
+# What values and slopes are far out, on the left and on the right.
+FAR = {
+    "celu": ((-1, 0), ("x", 1)),
+    "elu": ((-1, 0), ("x", 1)),
+    "gelu": ((0, 0), ("x", 1)),
+    "gelu_approx": ((0, 0), ("x", 1)),
+    "gelu_fast_approx": ((0, 0), ("x", 1)),
+    "hard_shrink": (("x", 1), ("x", 1)),
+    "hard_tanh": ((-1, 0), (1, 0)),
+    "hardswish": ((0, 0), ("x", 1)),
+    "log_sigmoid": (("x", 1), (0, 0)),
+    "mish": ((0, 0), ("x", 1)),
+    "relu": ((0, 0), ("x", 1)),
+    "relu6": ((0, 0), (6, 0)),
+    "selu": ((-1.67326 * 1.0507, 0), ("selu", 1.0507)),
+    "sigmoid": ((0, 0), (1, 0)),
+    "silu": ((0, 0), ("x", 1)),
+    "softplus": ((0, 0), ("x", 1)),
+    "tanh": ((-1, 0), (1, 0)),
+}
+
+
+@pytest.mark.parametrize("engine", ["numpy", "xla"])
+@pytest.mark.parametrize("name", FAR)
+def test_values_and_slopes_far_out(name, engine):
+    function = getattr(nn, name)
+    x = [-1e4, -200.0, 200.0, 1e4]
+    with mx.engine(engine):
+        values = function(mx.array(x))
+        slopes = mx.grad(lambda x: function(x).sum())(mx.array(x))
+        mx.eval(values, slopes)
+    for at, value, slope in zip(x, values.tolist(), slopes.tolist(), strict=True):
+        wanted, wanted_slope = FAR[name][at > 0]
+        wanted = {"x": at, "selu": 1.0507 * at}.get(wanted, wanted)
+        np.testing.assert_allclose([value, slope], [wanted, wanted_slope], rtol=1e-6, atol=1e-30)
+
+
 @pytest.mark.parametrize("shape", [(2, 4), (3, 1), ()])
 def test_prelu_wants_as_many_features_as_slopes(shape):
     with pytest.raises(ValueError, match=r"^\[PReLU\] The last axis of x must be of size 3, got shape \("):

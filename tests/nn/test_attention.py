@@ -370,6 +370,68 @@ def test_initial_transformer_weights_for_a_seed():
     np.testing.assert_allclose(decoder.layers[0].linear2.weight, [[-0.61477202], [0.16039717]], rtol=1e-5)
 
 
+# What the reference computes from SOURCE and TARGET with a dropout of a half after mx.random.seed(3).
+SOURCE = (np.arange(12).reshape(1, 3, 4) * 0.73) % 1 - 0.5
+TARGET = (np.arange(8).reshape(1, 2, 4) * 0.37) % 1 - 0.5
+WITH_DROPOUT = {
+    ("TransformerEncoderLayer", True): [
+        -1.842675,
+        -0.335778,
+        0.545856,
+        -0.596963,
+        -1.64681,
+        1.262081,
+        1.593864,
+        0.276956,
+    ],
+    ("TransformerDecoderLayer", True): [
+        -0.799769,
+        0.986612,
+        -0.567808,
+        -0.21198,
+        -0.3953,
+        0.987279,
+        0.108719,
+        0.554813,
+    ],
+    ("Transformer", True): [-1.705437, 0.445153, 0.85265, 0.407634, -1.390817, 1.207158, -0.451966, 0.635625],
+    ("TransformerEncoderLayer", False): [
+        -1.355959,
+        0.284496,
+        1.403603,
+        -0.33214,
+        -1.541839,
+        1.254936,
+        0.201302,
+        0.0856,
+    ],
+    ("TransformerDecoderLayer", False): [
+        -1.335616,
+        1.246353,
+        0.618526,
+        -0.529264,
+        -0.806959,
+        1.39104,
+        -1.080461,
+        0.49638,
+    ],
+    ("Transformer", False): [-1.549938, 0.506945, 1.152663, -0.10967, -0.910594, 1.486083, -0.918912, 0.343423],
+}
+
+
+@pytest.mark.parametrize(("name", "norm_first"), WITH_DROPOUT)
+def test_dropout_is_where_the_reference_has_it(name, norm_first):
+    source, target = mx.array(SOURCE), mx.array(TARGET)
+    mx.random.seed(3)
+    if name == "TransformerEncoderLayer":
+        y = nn.TransformerEncoderLayer(4, 2, 6, 0.5, norm_first=norm_first)(target, None)
+    elif name == "TransformerDecoderLayer":
+        y = nn.TransformerDecoderLayer(4, 2, 6, 0.5, norm_first=norm_first)(target, source, None, None)
+    else:
+        y = nn.Transformer(4, 2, 1, 1, 6, 0.5, norm_first=norm_first)(source, target, None, None, None)
+    np.testing.assert_allclose(y.flatten(), WITH_DROPOUT[name, norm_first], rtol=1e-4, atol=1e-5)
+
+
 def test_transformers_can_be_trained():
     model = nn.TransformerEncoder(2, 8, 2)
     x = mx.array(random(2, 5, 8))
