@@ -155,6 +155,25 @@ def test_quantizing_what_the_same_program_computes(rows: int, options: dict[str,
             assert mx.array_equal(mine, theirs)
 
 
+def test_quantizing_what_a_step_draws() -> None:
+    # Where nothing kept the two apart, the compiler took minutes over this loop.
+    def step(total: Any, key: Any) -> Any:
+        x, w = mx.random.normal((2, 128), key=key), mx.random.normal((256, 128), key=key)
+        packed = mx.quantize(w, 32, 2)
+        out = mx.quantized_matmul(x, *packed, True, 32, 2)
+        return total + mx.abs(out - x @ mx.dequantize(*packed, 32, 2).T).max(), packed[0]
+
+    keys = mx.random.split(mx.random.key(0), 3)
+    with mx.engine("xla"):
+        error, packed = mx.scan(step, mx.array(0.0), keys)
+        mx.eval(error, packed)
+        assert error.item() < 1e-3
+        for i in range(3):
+            w = mx.random.normal((256, 128), key=keys[i])
+            mx.eval(w)
+            assert mx.array_equal(packed[i], mx.quantize(w, 32, 2)[0])
+
+
 def test_dtypes_of_results() -> None:
     for dtype in (mx.float16, mx.bfloat16, mx.float32, mx.float64):
         packed, scales, biases = mx.quantize(matrix(2, 64, dtype=dtype))

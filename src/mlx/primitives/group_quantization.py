@@ -82,7 +82,7 @@ def _in_halves_xla(
 
     Otherwise `w` would be computed once for each end of a group and again for its elements: drawing 4 million normal
     numbers and quantising them takes 100 ms then, and 30 so. Some such programs, of groups of 32, take the compiler
-    minutes.
+    minutes. A barrier would do as much, but is dropped from programs with loops.
     """
     if xla.platform != "cpu" or not w.size:
         return quantize(w)
