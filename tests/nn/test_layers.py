@@ -127,6 +127,27 @@ def test_embedding():
     np.testing.assert_allclose(layer.as_linear(mx.array(x)), x @ weight.T, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("indices", [mx.int8, mx.uint8, mx.int32, mx.uint32, mx.int64], ids=str)
+@pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16], ids=str)
+def test_embeddings_of_every_dtype(dtype, indices):
+    layer = nn.Embedding(5, 3)
+    layer.set_dtype(dtype)
+    y = layer(mx.array([[0, 4], [1, 1]]).astype(indices))
+    assert (y.shape, y.dtype) == ((2, 2, 3), dtype)
+    assert y.tolist() == [[layer.weight[0].tolist(), layer.weight[4].tolist()], [layer.weight[1].tolist()] * 2]
+    assert layer.as_linear(mx.ones((2, 3), dtype)).dtype == dtype
+    assert layer(mx.zeros((0, 2), indices)).shape == (0, 2, 3)
+
+
+def test_embeddings_count_from_the_end_and_take_integers_only():
+    layer = nn.Embedding(5, 3)
+    assert layer(mx.array([-1])).tolist() == [layer.weight[4].tolist()]
+    with pytest.raises(ValueError, match=r"must be integral, got float32; cast with astype"):
+        layer(mx.array([1.0]))
+    with pytest.raises(ValueError, match="Boolean indices are not supported"):
+        layer(mx.array([True]))
+
+
 def test_sequential_takes_modules_and_functions():
     model = nn.Sequential(nn.Linear(2, 3), mx.exp, nn.Linear(3, 1))
     x = mx.array(random(4, 2))
