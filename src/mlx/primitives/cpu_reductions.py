@@ -18,14 +18,15 @@ import numpy as np
 
 Axes = tuple[int, ...]
 
-_LEAST_EXTENT = 64  # of what is summed and of what is left, below which the compiler's own sums are as fast
+_LEAST_SIZE = 2**15  # elements below which the compiler's own reductions are as fast
+_LEAST_EXTENT = 64  # of what is summed and of what is left, likewise
 _LARGEST_EXTENT = 2**14  # of what is summed; the library adds one after the other, so that rounding errors grow
 _APART = (32, 16)  # how far elements lie apart that are compared first; at least two of them
 
 
 def sum_over(xla: Any, x: Any, axes: Axes) -> Any:
     """The sum over `axes`, without them, in the dtype of `x`."""
-    if xla.platform == "cpu" and x.dtype in (np.float32, np.float64) and axes:
+    if _is_worth_it(xla, x) and x.dtype in (np.float32, np.float64):
         summed, kept = _extents(x, axes)
         if _LEAST_EXTENT <= summed <= _LARGEST_EXTENT and kept >= _LEAST_EXTENT:
             ones = xla.jnp.ones((summed,), x.dtype)
@@ -39,7 +40,7 @@ def sum_over(xla: Any, x: Any, axes: Axes) -> Any:
 def extremum_over(xla: Any, function: str, x: Any, axes: Axes) -> Any:
     """The "max" or "min" over `axes`, without them; a NaN among the elements is the extremum."""
     reduce = getattr(xla.jnp, function)
-    if xla.platform == "cpu" and _are_last(axes, x.ndim):
+    if _is_worth_it(xla, x) and _are_last(axes, x.ndim):
         row, rows = _extents(x, axes)
         apart = next((apart for apart in _APART if row >= 2 * apart), None)
         if apart is not None and rows >= _LEAST_EXTENT:
@@ -51,6 +52,10 @@ def extremum_over(xla: Any, function: str, x: Any, axes: Axes) -> Any:
                 best = xla.lax.concatenate((best, x[..., even:]), x.ndim - 1)
             return reduce(best, axis=-1)
     return reduce(x, axis=axes)
+
+
+def _is_worth_it(xla: Any, x: Any) -> bool:
+    return xla.platform == "cpu" and x.size >= _LEAST_SIZE
 
 
 def _extents(x: Any, axes: Axes) -> tuple[int, int]:
