@@ -191,6 +191,69 @@ def test_updates_in_place_and_tuples_are_carried(engine):
     assert (module.ndim, module.sizes) == (2, (4, 2))
 
 
+class Calling(nn.Module):
+    """Holds arrays `a` and `b`, and calls a function of itself and the input."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.a, self.b = mx.array(0.0), mx.array(5.0)
+
+    def __call__(self, x):
+        return self.function(self, x)
+
+
+def test_an_array_is_updated_in_place_and_then_replaced(engine):
+    def double(module, x):
+        module.a += x
+        module.a = module.a * 2
+        return module.a + 0
+
+    module = Calling(double)
+    _, ys = mx.scan(lambda c, x: (c, module(x)), None, mx.arange(4.0))
+    assert ys.tolist() == [0, 2, 8, 22]
+    assert module.a.item() == 22
+
+
+def test_two_arrays_change_places_after_an_update_in_place(engine):
+    def exchange(module, x):
+        module.a += x
+        module.a, module.b = module.b, module.a
+        return module.b + 0
+
+    module = Calling(exchange)
+    _, ys = mx.scan(lambda c, x: (c, module(x)), None, mx.arange(4.0))
+    assert ys.tolist() == [0, 6, 2, 9]  # 0 + 0, 5 + 1, 0 + 2, 6 + 3
+    assert (module.a.item(), module.b.item()) == (2, 9)
+
+
+@pytest.mark.parametrize("xs", [mx.arange(4.0), None])
+def test_drawn_arrays_that_hold_nothing_before_are_refused(xs):
+    def draw(module, x):
+        module.noise = mx.random.normal((2,))
+        return module.noise
+
+    module = Calling(draw)
+    with pytest.raises(ValueError, match="put an array there before the first step"):
+        mx.scan(lambda c, x: (c, module(x)), None, xs, length=4)
+    assert not hasattr(module, "noise")
+
+
+def test_a_table_is_not_kept_where_the_second_run_fails():
+    def fail_second(module, x):
+        if hasattr(module, "table"):
+            raise RuntimeError("inside")
+        module.table = mx.arange(3.0)
+        module.a = module.a + x
+        return x
+
+    module = Calling(fail_second)
+    with pytest.raises(RuntimeError, match="inside"):
+        mx.scan(lambda c, x: (c, module(x)), None, mx.arange(4.0))
+    assert not hasattr(module, "table")
+    assert module.a.item() == 0
+
+
 def test_no_step_changes_nothing():
     norm, module = nn.BatchNorm(2), Counting()
     mx.scan(lambda c, x: (c, module(norm(x))), None, XS[:0])

@@ -41,14 +41,18 @@ class Step:
         self._containers_of_carry = _containers_of("carry", init)
         self._xs = template(xs, [])
 
-    def run(self, nodes: list[Node]) -> list[Node]:
-        """What it carries to the next step, and its output. What it changes outside is put back."""
-        since = nodes[0].serial if nodes else next_serial()
+    def run(self, nodes: list[Node], key: Sequence[Node] = ()) -> list[Node]:
+        """What it carries to the next step, and its output. What it changes outside is put back.
+
+        `key` is the node of the random state where that is one of the body's inputs.
+        """
+        inputs = [*nodes, *key]
+        since = inputs[0].serial if inputs else next_serial()
         with Changes() as changes:
             try:
                 outputs = self._run(nodes)
                 found = _changes_outside(changes, since)
-                made = [self._is_made_once(change, nodes, since) for change in found]
+                made = [self._is_made_once(change, inputs, since) for change in found]
             finally:
                 changes.restore()
         self.changed = [Place(change) for change, is_made in zip(found, made, strict=True) if not is_made]
@@ -72,7 +76,7 @@ class Step:
     def run_drawing(self, nodes: list[Node]) -> list[Node]:
         """The same, with the random state as last entry and what it becomes as last output."""
         thread_state()[0] = wrap(nodes[-1])
-        return [*self.run(nodes[:-1]), thread_state()[0]._node]
+        return [*self.run(nodes[:-1], nodes[-1:]), thread_state()[0]._node]
 
     def put(self, nodes: list[Node]) -> Any:
         """Leave the arrays of the last step in the places; returns the carry."""
@@ -154,13 +158,16 @@ class Place:
 
 def _changes_outside(changes: Changes, since: int) -> list[Assignment | Update]:
     """The changes of what was there before serial number `since`, each once."""
+    updates = changes.updates()
+    nodes_before = {id(update.handle): update.old for update in updates}
 
     def is_old(tree: Any) -> bool:
-        return all(leaf._node.serial < since for leaf in leaves(tree) if isinstance(leaf, array))
+        arrays = [leaf for leaf in leaves(tree) if isinstance(leaf, array)]
+        return all(nodes_before.get(id(x), x._node).serial < since for x in arrays)
 
     assigned = [change for change in changes.assignments() if change.old is ABSENT or is_old(change.old)]
     moved = {id(leaf) for change in assigned for leaf in leaves(change.new)}
-    updated = [change for change in changes.updates() if change.old.serial < since and id(change.handle) not in moved]
+    updated = [change for change in updates if change.old.serial < since and id(change.handle) not in moved]
     return [*assigned, *updated]
 
 

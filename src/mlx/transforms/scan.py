@@ -13,6 +13,7 @@ import numpy as np
 
 from mlx.arrays.array import array, wrap
 from mlx.ir.body import Body, Kind, traced_body
+from mlx.ir.changes import Changes
 from mlx.ir.node import Node, recorder
 from mlx.ir.primitive import SCALAR, Primitive
 from mlx.ir.sizes import require_equal
@@ -85,21 +86,25 @@ def scan(
     step = Step(fun, init, xs)
     kinds = [(x.shape[1:], x.dtype) for x in entries]
     key = thread_state()[0]
-    try:
-        body, captured = traced_body("scan", step.run, [*_kinds(step.carries), *kinds])
-        draws = thread_state()[0] is not key
-        if draws or step.changed:  # the random state, and what else it changes, must be given to the body
+    with Changes() as changes:
+        try:
+            body, captured = traced_body("scan", step.run, [*_kinds(step.carries), *kinds])
+            draws = thread_state()[0] is not key
+            if draws or step.changed:  # the random state, and what else it changes, must be given to the body
+                thread_state()[0] = key
+                again = Step(fun, init, xs, step.changed)
+                again.made |= step.made
+                run = again.run_drawing if draws else again.run
+                if draws:
+                    kinds.append((key._node.shape, key._node.dtype))
+                body, captured = traced_body("scan", run, [*_kinds(again.carries), *kinds])
+                _check_changed(step.changed, again.changed)
+                step = again
+        except BaseException:
+            changes.restore()  # what the first run made
+            raise
+        finally:
             thread_state()[0] = key
-            again = Step(fun, init, xs, step.changed)
-            again.made |= step.made
-            run = again.run_drawing if draws else again.run
-            if draws:
-                kinds.append((key._node.shape, key._node.dtype))
-            body, captured = traced_body("scan", run, [*_kinds(again.carries), *kinds])
-            _check_changed(step.changed, again.changed)
-            step = again
-    finally:
-        thread_state()[0] = key
     carries = step.carries
     if draws:
         last, keys = _random_states(body, captured, key._node, steps, backwards)
@@ -124,7 +129,8 @@ def _check_changed(first: Sequence[Place], second: Sequence[Place]) -> None:
     for place in second:
         if place.identity not in known:
             raise ValueError(
-                f"[scan] fun changes {place.name}, which it did not when it was run before: carry it instead."
+                f"[scan] fun changes {place.name}, which it did not, or which was not there, when it was run before: "
+                "put an array there before the first step, or carry it."
             )
 
 
