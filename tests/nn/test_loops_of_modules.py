@@ -227,6 +227,17 @@ def test_two_arrays_change_places_after_an_update_in_place(engine):
     assert (module.a.item(), module.b.item()) == (2, 9)
 
 
+def test_entries_that_are_assigned_as_those_of_a_dict_are_carried(engine):
+    def add(module, x):
+        module["a"] = module["a"] + x
+        return module["a"]
+
+    module = Calling(add)
+    _, ys = mx.scan(lambda c, x: (c, module(x)), None, mx.arange(4.0))
+    assert ys.tolist() == [0, 1, 3, 6]
+    assert module.a.item() == 6
+
+
 @pytest.mark.parametrize("xs", [mx.arange(4.0), None])
 def test_drawn_arrays_that_hold_nothing_before_are_refused(xs):
     def draw(module, x):

@@ -80,16 +80,20 @@ class Module(dict):
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        note_assignment(self)
         if isinstance(value, (mx.array, dict, list, tuple)):
-            if hasattr(type(self), name) and _is_taken(type(self), name):
+            if name not in self and hasattr(type(self), name) and _is_taken(type(self), name):
                 super().__setattr__(name, value)  # by a property, which has a setter
                 return
-            self.__dict__.pop(name, None)
             self[name] = value
+            self.__dict__.pop(name, None)
         else:
+            note_assignment(self)
             super().__setattr__(name, value)
             self.pop(name, None)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        note_assignment(self)
+        super().__setitem__(name, value)
 
     def __delattr__(self, name: str) -> None:
         note_assignment(self)

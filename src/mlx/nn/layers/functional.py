@@ -72,11 +72,19 @@ def _holding(places: list[Place]) -> Iterator[None]:
     try:
         for container, name, array in places:
             note_assignment(container)
-            container[name] = array.__copy__()  # which costs nothing: an update in place does not reach the caller's
+            _write(container, name, array.__copy__())  # at no cost: an update in place does not reach the caller's
         yield
     finally:
         for (container, name, _), array in zip(places, own, strict=True):
-            container[name] = array
+            _write(container, name, array)
+
+
+def _write(container: Any, name: Any, value: Any) -> None:
+    """As dicts and lists do, since modules would note the assignment once more."""
+    if isinstance(container, dict):
+        dict.__setitem__(container, name, value)
+    else:
+        container[name] = value
 
 
 @contextmanager
