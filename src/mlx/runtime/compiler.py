@@ -286,9 +286,11 @@ def _shared_with_products(steps: list[Step]) -> set[int]:
     for step in steps:
         if step.primitive.library_bound:
             for number in step.operands:
-                while number in by_number and by_number[number].primitive is RESHAPE:
+                is_shared = uses[number] > 1
+                while number in by_number and by_number[number].primitive in (RESHAPE, STOP_GRADIENT):
                     (number,) = by_number[number].operands
-                if number in by_number and uses[number] > 1 and not by_number[number].primitive.library_bound:
+                    is_shared = is_shared or uses[number] > 1
+                if is_shared and number in by_number and not by_number[number].primitive.library_bound:
                     shared.add(number)
     return shared
 

@@ -1,0 +1,40 @@
+"""What a product and something else use is computed once in a compiled program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mlx.core as mx
+from mlx.runtime.compiler import Compiled
+
+USES: dict[str, Callable[[mx.array, mx.array], tuple[mx.array, mx.array]]] = {
+    "as it is": lambda h, w: (h @ w, mx.exp(h)),
+    "in two shapes": lambda h, w: (h.reshape(-1, 64) @ w, mx.exp(h)),
+    "in one other shape": lambda h, w: ((flat := h.reshape(-1, 64)) @ w, mx.exp(flat)),
+    "without a gradient": lambda h, w: (mx.stop_gradient(h) @ w, mx.exp(h)),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_value_that_a_product_reads_is_computed_once(use: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs: list[str] = []
+    compile_program: Callable[..., Any] = Compiled._compile
+
+    def recorded(self: Any, arguments: Any) -> Any:
+        executable = compile_program(self, arguments)
+        programs.append(executable.as_text())
+        return executable
+
+    monkeypatch.setattr(Compiled, "_compile", recorded)
+    x = np.random.default_rng(0).standard_normal((32, 8, 64)).astype(np.float32)
+    w = np.random.default_rng(1).standard_normal((64, 64)).astype(np.float32)
+    with mx.engine("xla"), mx.stream(mx.cpu):
+        product, powers = USES[use](mx.maximum(mx.array(x), 0.5), mx.array(w))
+        out = product.reshape(32, 8, 64) + powers.reshape(32, 8, 64)
+        mx.eval(out)
+    np.testing.assert_allclose(out, np.maximum(x, 0.5) @ w + np.exp(np.maximum(x, 0.5)), rtol=1e-4, atol=1e-4)
+    assert programs[-1].count(" maximum(") == 1
