@@ -26,7 +26,9 @@ NO_ARRAY: Errors = dict.fromkeys(('"a"', "[1.0]", "object()", "{}"), TypeError)
 NO_OPERAND: Errors = dict.fromkeys(('"a"', "[1.0]", "object()", "{}"), ValueError)
 NO_INTEGER: Errors = dict.fromkeys(('"a"', "1.5", "[1.5]", "object()", "mx.float32"), TypeError)
 NO_INTEGERS: Errors = dict.fromkeys(('"a"', "1.5", "[1.5]", "[None]", "object()"), TypeError)
-NO_NUMBER: Errors = dict.fromkeys(('"a"', "1j", "[1.0]", "object()", "mx.float32", "np.ones(2)"), TypeError)
+NO_NUMBER: Errors = dict.fromkeys(
+    ('"a"', "1j", "np.complex64(1j)", "[1.0]", "object()", "mx.float32", "np.ones(2)"), TypeError
+)
 
 KINDS = {
     "array": Kind("table", NO_ARRAY),

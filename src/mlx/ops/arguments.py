@@ -118,7 +118,7 @@ def real_number(value: float, function: str, argument: str) -> float:
     """A real number, arrays of one element included; TypeError for anything else."""
     if isinstance(value, int | float):
         return value
-    if getattr(value, "size", 1) == 1 and not isinstance(value, str | bytes | bytearray | complex):
+    if getattr(value, "size", 1) == 1 and not isinstance(value, str | bytes | bytearray | complex | np.complexfloating):
         try:
             return float(value)
         except TypeError:
