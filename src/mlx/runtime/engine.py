@@ -17,9 +17,7 @@ Engine = Literal["numpy", "xla"]
 
 STEP_NANOSECONDS = 1_500.0  # what a NumPy call costs however small its arrays are
 WORTH_COMPILING = 150_000.0  # nanoseconds on NumPy from which a program is compiled
-LEAST_WORK_A_NODE = (
-    700.0  # nanoseconds of work a node, besides its call, below which compiling takes longer than it saves
-)
+LEAST_WORK_A_NODE = 700.0  # nanoseconds a node, besides its call, below which compiling takes longer than it saves
 COMPILING_A_NODE = 20_000.0  # nanoseconds a node on NumPy below which a very long program is not compiled
 LONG_PROGRAM = 1_000  # nodes
 SHAPES_COMPILED = 8  # variants in shape of one structure that are compiled; further ones are interpreted
