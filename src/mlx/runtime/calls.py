@@ -31,7 +31,8 @@ class Program:
         try:
             known = _kept.get((key, plan.key))
             if known is None:
-                self.program = Compiled(plan) if engine.choose(plan) == "xla" else Interpreted(plan, overwrites=True)
+                chosen, shapes = engine.choose(plan, at_once=True)
+                self.program = Compiled(plan, shapes) if chosen == "xla" else Interpreted(plan, overwrites=True)
             else:
                 self.program = known.program
         finally:

@@ -19,6 +19,7 @@ from mlx.ir.primitive import Leaf
 from mlx.primitives.shape import BROADCAST, RESHAPE, TRANSPOSE
 from mlx.primitives.structure import BARRIER, PROJECT, STOP_GRADIENT, TRACER
 from mlx.runtime.devices import DeviceType, default_device, gpu_is_available
+from mlx.runtime.engine import Shapes
 from mlx.runtime.plan import Inputs, Plan
 
 DONATED_ON_CPU = 65536  # bytes from which an input that nothing else holds gives its memory to an output
@@ -121,7 +122,10 @@ class Compiled:
     turn out to vary become operands of the next.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, shapes: Shapes | None = None) -> None:
+        self.shapes = shapes
+        if shapes is not None:
+            shapes.compiled += 1
         self.steps = [Step(node) for node in plan.nodes]
         self.leaf_numbers = plan.leaf_numbers
         self.constants = [(node.index, node.value.numpy()) for node in plan.constants]  # type: ignore[union-attr]
@@ -145,6 +149,8 @@ class Compiled:
 
     def run(self, inputs: Inputs) -> list[Any]:
         """The device arrays of the program's outputs, possibly still being computed."""
+        if self.shapes is not None:
+            self.shapes.runs += 1
         with xla.jax.enable_x64(True), xla.jax.default_device(self.device):
             if inputs.numbers != self.numbers:
                 self._adapt(inputs.numbers)

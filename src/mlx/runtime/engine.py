@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -21,8 +21,28 @@ LEAST_WORK_A_NODE = 700.0  # nanoseconds a node, besides its call, below which c
 COMPILING_A_NODE = 20_000.0  # nanoseconds a node on NumPy below which a very long program is not compiled
 LONG_PROGRAM = 1_000  # nodes
 SHAPES_COMPILED = 8  # variants in shape of one structure that are compiled; further ones are interpreted
+RUNS_A_SHAPE = 8  # that have to be seen of the compiled shapes, on average, before another one is compiled
+DEAR_TO_INTERPRET = 50_000_000.0  # nanoseconds on NumPy from which another shape is compiled at once
 
-_shape_variants: Counter[tuple[Primitive, ...]] = Counter()
+
+class Shapes:
+    """The shapes of one structure of programs that are compiled, and how often these ran.
+
+    A structure that comes in ever other shapes, as with growing caches, would spend its time compiling.
+    """
+
+    __slots__ = ("compiled", "runs")
+
+    def __init__(self) -> None:
+        self.compiled = 0
+        self.runs = 0
+
+    @property
+    def earned_another(self) -> bool:
+        return self.compiled < SHAPES_COMPILED and self.runs >= RUNS_A_SHAPE * self.compiled
+
+
+_shapes: defaultdict[tuple[Primitive, ...], Shapes] = defaultdict(Shapes)
 
 
 def _from_environment() -> Engine | None:
@@ -76,11 +96,15 @@ def engine(name: Literal["numpy", "xla", "auto"]) -> Iterator[None]:
         _pin.choice = before
 
 
-def choose(plan: Plan) -> Engine:
-    """The engine for a program that is seen for the first time."""
+def choose(plan: Plan, at_once: bool = False) -> tuple[Engine, Shapes | None]:
+    """The engine for a program that is seen for the first time, and the shapes of its structure if these matter.
+
+    With "numpy" they mean that the program is to be compiled when they have earned it. It is not put off where the
+    user asked for a compiled function, that is `at_once`.
+    """
     asked = pinned()
     if asked is not None:
-        return asked
+        return asked, None
     work = 0.0
     dearest_in_library = 0.0
     on_cpu = default_device().type is DeviceType.cpu
@@ -91,11 +115,12 @@ def choose(plan: Plan) -> Engine:
             dearest_in_library = max(dearest_in_library, mine)
     cost = work + STEP_NANOSECONDS * len(plan.nodes)
     if cost - dearest_in_library < WORTH_COMPILING or work < LEAST_WORK_A_NODE * len(plan.nodes):
-        return "numpy"
+        return "numpy", None
     if len(plan.nodes) > LONG_PROGRAM and cost < COMPILING_A_NODE * len(plan.nodes):
-        return "numpy"
-    structure = tuple(node.primitive for node in plan.nodes)
-    _shape_variants[structure] += 1
-    if _shape_variants[structure] > SHAPES_COMPILED:
-        return "numpy"
-    return "xla"
+        return "numpy", None
+    shapes = _shapes[tuple(node.primitive for node in plan.nodes)]
+    if shapes.compiled >= SHAPES_COMPILED:
+        return "numpy", None
+    if at_once or not on_cpu or cost >= DEAR_TO_INTERPRET or shapes.earned_another:
+        return "xla", shapes
+    return "numpy", shapes

@@ -155,7 +155,10 @@ def _program(plan: Plan) -> Interpreted | Compiled:
     if program is None:
         if len(_programs) >= PROGRAMS_KEPT:
             del _programs[next(iter(_programs))]
-        program = _programs[key] = Compiled(plan) if engine.choose(plan) == "xla" else Interpreted(plan)
+        chosen, shapes = engine.choose(plan)
+        program = _programs[key] = Compiled(plan, shapes) if chosen == "xla" else Interpreted(plan, waits_for=shapes)
+    elif type(program) is Interpreted and program.waits_for is not None and program.waits_for.earned_another:
+        program = _programs[key] = Compiled(plan, program.waits_for)
     return program
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlx.ir.kernels import kernel_for
 from mlx.primitives.structure import PROJECT
+from mlx.runtime.engine import Shapes
 from mlx.runtime.plan import Inputs, Plan
 
 Array = np.ndarray[Any, Any]
@@ -34,10 +35,14 @@ class Interpreted:
 
     device = None  # of JAX, that the values are on
 
-    __slots__ = ("constants", "leaf_numbers", "outputs", "overwritten", "scalar_numbers", "size", "steps")
+    __slots__ = ("constants", "leaf_numbers", "outputs", "overwritten", "scalar_numbers", "size", "steps", "waits_for")
 
-    def __init__(self, plan: Plan, overwrites: bool = False) -> None:
-        """Prepare a plan's program. One that overwrites puts results where inputs lie that nothing else holds."""
+    def __init__(self, plan: Plan, overwrites: bool = False, waits_for: Shapes | None = None) -> None:
+        """Prepare a plan's program. One that overwrites puts results where inputs lie that nothing else holds.
+
+        One that waits is compiled when the shapes that its structure has been seen in have earned another.
+        """
+        self.waits_for = waits_for
         last_use: dict[int, int] = {}
         operands = [tuple(operand.index for operand in node.inputs) for node in plan.nodes]
         for position, indices in enumerate(operands):
