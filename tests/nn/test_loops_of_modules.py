@@ -338,6 +338,48 @@ def test_an_optimizer_without_state_is_told_to_get_one_first():
     assert optimizer.step.item() == 5
 
 
+def set_attribute(optimizer):
+    optimizer.learning_rate = optimizer.learning_rate * 0.5
+
+
+def set_entry(optimizer):
+    optimizer.state["learning_rate"] = optimizer.state["learning_rate"] * 0.5
+
+
+@pytest.mark.parametrize("halve", [set_attribute, set_entry])
+@pytest.mark.parametrize("wrap", [lambda optimizer: optimizer, optim.skip_nonfinite], ids=["alone", "in another"])
+def test_what_a_step_sets_in_an_optimizer_is_carried(halve, wrap, engine):
+    inner = optim.SGD(8.0, momentum=0.5)
+    optimizer = wrap(inner)
+    weights = {"w": mx.array(0.0)}
+    optimizer.init(weights)
+
+    def step(weights, x):
+        halve(inner)
+        return optimizer.apply_gradients({"w": x}, weights), inner.learning_rate
+
+    after, rates = mx.scan(step, weights, mx.ones((3,)))
+    assert rates.tolist() == [4, 2, 1]
+    assert optimizer.learning_rate.item() == 1
+    assert after["w"].item() == -(4 * 1 + 2 * 1.5 + 1 * 1.75)  # the momentum is 1, 1 + 1/2, 1 + 1.5/2
+
+
+def test_an_optimizer_is_as_it_was_after_an_exception():
+    optimizer = optim.SGD(8.0, momentum=0.5)
+    before, entries = optimizer.state, dict(optimizer.state)
+
+    def failing(c, x):
+        optimizer.init({"w": x})
+        set_entry(optimizer)
+        raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        mx.scan(failing, None, mx.ones((3,)))
+    assert optimizer.state is before
+    assert contents(before) == contents(entries)
+    assert optimizer.learning_rate.item() == 8
+
+
 def test_the_functional_forms_change_nothing_outside():
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm(3), nn.Dropout(0.5))
     optimizer = optim.Adam(1e-2)

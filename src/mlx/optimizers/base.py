@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import mlx.core as mx
-from mlx.core.changes import unnoted
+from mlx.core.changes import note_assignment, unnoted
 
 from .state_tree import StateLog, TreeUpdate, arrange_state, check_arrays, completed_state, copied, with_untouched
 
@@ -160,6 +160,7 @@ class Optimizer:
         name = type(self).__name__
         state = self._state
         check_arrays(f"{name}.init", "parameters", parameters)
+        note_assignment(state)
         if isinstance(parameters, dict):
             taken = {"step", "learning_rate", *self._schedulers}.intersection(parameters)
             if taken:
@@ -246,6 +247,7 @@ class Optimizer:
     @property
     def state(self) -> dict:
         """``step``, ``learning_rate`` and, in the structure of the parameters, a dict for each of them."""
+        note_assignment(self._state)  # who reads it may replace entries
         return self._state
 
     @state.setter
@@ -265,6 +267,7 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, learning_rate: float | mx.array) -> None:
+        note_assignment(self._state)
         self._state["learning_rate"] = self._as_array("learning_rate", learning_rate)
 
     def _maybe_schedule(self, name: str, value: LearningRate) -> None:
