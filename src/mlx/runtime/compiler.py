@@ -71,9 +71,10 @@ def compiler_options(platform: str, saves_memory: bool = False, has_loops: bool 
     """Options for a platform, without those that the installed compiler does not know.
 
     By default the compiler for CPUs drops barriers half-way. They stay to the end here, for what they keep apart: what
-    `_trace` finds, and what a checkpoint computes again, which would otherwise be found to be there already. A program
-    that saves memory is scheduled for memory as well, or it would compute again early. The gradient of six transformer
-    blocks takes 508 MB without checkpoints; with them 514 by default, 363 in that order alone, and 101 with both.
+    products and other steps share, parts of lowerings, and what a checkpoint computes again, which would otherwise be
+    found to be there already. A program that saves memory is scheduled for memory as well, or it would compute again
+    early. The gradient of six transformer blocks takes 508 MB without checkpoints; with them 514 by default, 363 in
+    that order alone, and 101 with both.
 
     A small loop is made one kernel, and what makes it ends the process at a barrier. So a program with loops drops its
     barriers, unless it saves memory: then it has no such kernels.
