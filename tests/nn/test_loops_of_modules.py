@@ -250,6 +250,24 @@ def test_drawn_arrays_that_hold_nothing_before_are_refused(xs):
     assert not hasattr(module, "noise")
 
 
+@pytest.mark.parametrize("xs", [mx.arange(4.0), None])
+def test_a_table_that_is_drawn_once_leaves_the_random_state_of_the_loop(xs):
+    def draw_once(module):
+        if not hasattr(module, "table"):
+            module.table = mx.random.normal((2,))
+        return module.table
+
+    looped, scanned = Calling(None), Calling(None)
+    mx.random.seed(3)
+    for _ in range(4):
+        draw_once(looped)
+    wanted = [looped.table.tolist(), mx.random.normal((2,)).tolist()]
+    mx.random.seed(3)
+    mx.scan(lambda c, x: (c, draw_once(scanned)), None, xs, length=4)
+    assert [scanned.table.tolist(), mx.random.normal((2,)).tolist()] == wanted
+    assert wanted[0] != wanted[1]
+
+
 def test_a_table_is_not_kept_where_the_second_run_fails():
     def fail_second(module, x):
         if hasattr(module, "table"):

@@ -89,7 +89,8 @@ def scan(
     with Changes() as changes:
         try:
             body, captured = traced_body("scan", step.run, [*_kinds(step.carries), *kinds])
-            draws = thread_state()[0] is not key
+            drawn = thread_state()[0]
+            draws = drawn is not key
             if draws or step.changed:  # the random state, and what else it changes, must be given to the body
                 thread_state()[0] = key
                 again = Step(fun, init, xs, step.changed)
@@ -108,9 +109,10 @@ def scan(
     carries = step.carries
     if draws:
         last, keys = _random_states(body, captured, key._node, steps, backwards)
+        only_first_draws = body.outputs[-1] == len(body.inputs) - 1  # what it keeps: the state is the same after others
         body = body.part(range(len(body.inputs)), body.outputs[:-1])
         entries = [*entries, keys]
-        thread_state()[0] = wrap(last)
+        thread_state()[0] = drawn if only_first_draws else wrap(last)
     if recorder().open_transforms:  # a backward pass reads the carries
         first = len(captured)
         body = body.with_outputs([*body.outputs, *range(first, first + len(carries))])
