@@ -320,6 +320,10 @@ class Remembering(nn.Module):
         self.last = x
         return x
 
+    def forget(self, x):
+        self.seen = None
+        return x
+
     def add(self, x):
         self.parts = [x]
         return x
@@ -329,7 +333,8 @@ class Remembering(nn.Module):
     ("method", "message"),
     [
         ("grow", r"fun leaves 'seen' of a Remembering of shape \(4, 2\) .* but found .* of shape \(0, 2\)"),
-        ("keep", r"fun assigns 'last' of a Remembering, which holds no array before the first step\. Put one there"),
+        ("keep", r"fun assigns 'last' of a Remembering, which holds no array before .* or after one\. Put one there"),
+        ("forget", r"fun assigns 'seen' of a Remembering, which holds no array before .* or after one"),
         ("add", r"fun assigns 'parts' of a Remembering, which holds no array"),
     ],
 )

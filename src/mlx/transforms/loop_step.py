@@ -138,8 +138,8 @@ class Place:
             held = container[key] if key < len(container) else ABSENT
         if not holds_arrays(held):
             raise ValueError(
-                f"[scan] fun assigns {self.name}, which holds no array before the first step. Put one there that is "
-                "like it (into an optimizer with optimizer.init(parameters)), or return it as output."
+                f"[scan] fun assigns {self.name}, which holds no array before the first step or after one. Put one "
+                "there that is like it (into an optimizer with optimizer.init(parameters)), or return it as output."
             )
         return held
 
