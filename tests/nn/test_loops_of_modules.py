@@ -387,6 +387,36 @@ def test_what_a_step_sets_in_an_optimizer_is_carried(halve, wrap, engine):
     assert after["w"].item() == -(4 * 1 + 2 * 1.5 + 1 * 1.75)  # the momentum is 1, 1 + 1/2, 1 + 1.5/2
 
 
+@pytest.mark.parametrize("wrap", [lambda optimizer: optimizer, optim.skip_nonfinite], ids=["alone", "in another"])
+def test_an_optimizer_that_a_step_makes_is_its_own(wrap, engine):
+    def step(weights, x):
+        optimizer = wrap(optim.SGD(1.0, momentum=0.5))
+        optimizer.learning_rate = 2.0
+        for _ in range(2):
+            weights = optimizer.apply_gradients({"w": x}, weights)
+        return weights, optimizer.step
+
+    after, steps = mx.scan(step, {"w": mx.array(0.0)}, mx.array([1.0, 10.0]))
+    assert after["w"].item() == -2 * (1 + 1.5) * 11
+    assert steps.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("exchange", [lambda m: (m.b, m.a), lambda m: (m.a * 2, [m.b])], ids=["modules", "a list"])
+def test_modules_cannot_change_places(exchange):
+    module = Calling(None)
+    module.b = layer = nn.Linear(2, 2)
+    first = module.a
+
+    def step(c, x):
+        module.a, module.b = exchange(module)
+        return c, x
+
+    with pytest.raises(ValueError, match=r"\[scan\] fun assigns '[ab]' of a Calling, which holds a module"):
+        mx.scan(step, None, XS)
+    assert module.a is first
+    assert module.b is layer
+
+
 def test_an_optimizer_is_as_it_was_after_an_exception():
     optimizer = optim.SGD(8.0, momentum=0.5)
     before, entries = optimizer.state, dict(optimizer.state)

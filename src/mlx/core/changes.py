@@ -5,4 +5,5 @@
 
 from mlx.ir.changes import Changes as Changes
 from mlx.ir.changes import note_assignment as note_assignment
+from mlx.ir.changes import note_creation as note_creation
 from mlx.ir.changes import unnoted as unnoted

@@ -43,6 +43,12 @@ def note_assignment(container: Any) -> None:
         log.note_assignment(container)
 
 
+def note_creation(container: Any) -> None:
+    """Say that a dict or a list is new, so that what it will hold changes nothing that was there before."""
+    for log in _open.logs:
+        log.note_creation(container)
+
+
 @contextmanager
 def unnoted() -> Iterator[None]:
     """For changes to copies that nobody else holds: they are none to what outlives the function."""
@@ -99,6 +105,9 @@ class Changes:
             for child in entries.values() if isinstance(entries, dict) else entries:
                 if type(child) is list or type(child) is dict:
                     self.note_assignment(child)
+
+    def note_creation(self, container: Any) -> None:
+        self._containers[id(container)] = _reference(container), None, {}
 
     def is_updated(self, handle: Any) -> bool:
         """Whether an array was updated in place."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import mlx.core as mx
-from mlx.core.changes import note_assignment, unnoted
+from mlx.core.changes import note_assignment, note_creation, unnoted
 
 from .state_tree import StateLog, TreeUpdate, arrange_state, check_arrays, completed_state, copied, with_untouched
 
@@ -54,6 +54,7 @@ class Optimizer:
     def __init__(self, schedulers: dict[str, Schedule] | None = None) -> None:
         self._initialized = False
         self._state: dict[Any, Any] = {"step": mx.array(0, mx.uint64)}
+        note_creation(self._state)
         self._schedulers: dict[str, Schedule] = dict(schedulers or {})
         self._scalar_cache: dict[mx.Dtype, tuple] | None = None
 

@@ -4,7 +4,7 @@ import copy
 from typing import Any, Self
 
 import mlx.core as mx
-from mlx.core.changes import note_assignment
+from mlx.core.changes import note_assignment, note_creation
 from mlx.utils import tree_flatten
 
 from .base import Optimizer
@@ -51,6 +51,7 @@ class SkipNonFinite(Optimizer):
         super().__init__()
         self.optimizer = optimizer
         self._state = {"skipped": mx.array(0, mx.uint64)}
+        note_creation(self._state)
 
     def init(self, parameters: Any) -> dict:
         """Create the state of every parameter in the optimizer inside.

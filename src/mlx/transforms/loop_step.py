@@ -141,6 +141,11 @@ class Place:
                 f"[scan] fun assigns {self.name}, which holds no array before the first step or after one. Put one "
                 "there that is like it (into an optimizer with optimizer.init(parameters)), or return it as output."
             )
+        if _holds_objects(held):
+            raise ValueError(
+                f"[scan] fun assigns {self.name}, which holds a module. Arrays can go from step to step, modules not: "
+                "assign their arrays."
+            )
         return held
 
     def put(self, value: Any) -> None:
@@ -169,6 +174,14 @@ def _changes_outside(changes: Changes, since: int) -> list[Assignment | Update]:
     moved = {id(leaf) for change in assigned for leaf in leaves(change.new)}
     updated = [change for change in updates if change.old.serial < since and id(change.handle) not in moved]
     return [*assigned, *updated]
+
+
+def _holds_objects(tree: Any) -> bool:
+    """Whether a tree has modules or other containers in it that are more than their entries."""
+    if not is_container(tree):
+        return False
+    is_plain = isinstance(tree, tuple) or type(tree) in (dict, list)
+    return not is_plain or any(_holds_objects(child) for _, child in entries(tree))
 
 
 def check_leaves(root: str, tree: Any) -> None:
