@@ -401,6 +401,21 @@ def test_an_optimizer_that_a_step_makes_is_its_own(wrap, engine):
     assert steps.tolist() == [2, 2]
 
 
+@pytest.mark.parametrize("updates", [0, 1])
+def test_a_copy_of_an_optimizer_in_a_step_is_its_own(updates, engine):
+    optimizer = optim.SGD(1.0, momentum=0.5)
+    for _ in range(updates):
+        optimizer.apply_gradients({"w": mx.array(4.0)}, {"w": mx.array(0.0)})
+    before = contents(optimizer.state)
+
+    def step(weights, x):
+        return copy.deepcopy(optimizer).apply_gradients({"w": x}, weights), None
+
+    after, _ = mx.scan(step, {"w": mx.array(0.0)}, mx.array([1.0, 10.0]))
+    assert after["w"].item() == -(11 + 2 * updates * 2)  # each step starts from the momentum of 0 or 4, halved
+    assert contents(optimizer.state) == before
+
+
 @pytest.mark.parametrize("exchange", [lambda m: (m.b, m.a), lambda m: (m.a * 2, [m.b])], ids=["modules", "a list"])
 def test_modules_cannot_change_places(exchange):
     module = Calling(None)

@@ -44,7 +44,7 @@ def note_assignment(container: Any) -> None:
 
 
 def note_creation(container: Any) -> None:
-    """Say that a dict or a list is new, so that what it will hold changes nothing that was there before."""
+    """Say that a dict or a list is new, with plain ones in it: what they will hold changes nothing that was there."""
     for log in _open.logs:
         log.note_creation(container)
 
@@ -108,6 +108,9 @@ class Changes:
 
     def note_creation(self, container: Any) -> None:
         self._containers[id(container)] = _reference(container), None, {}
+        for child in container.values() if isinstance(container, dict) else container:
+            if type(child) is list or type(child) is dict:
+                self.note_creation(child)
 
     def is_updated(self, handle: Any) -> bool:
         """Whether an array was updated in place."""

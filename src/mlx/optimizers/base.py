@@ -120,6 +120,12 @@ class Optimizer:
             updated = on_state.apply_gradients(gradients, parameters)
         return with_untouched(updated, parameters), on_state.state
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        other = memo[id(self)] = copy.copy(self)
+        vars(other).update(copy.deepcopy(vars(self), memo))
+        note_creation(other._state)
+        return other
+
     def _on(self, state: dict) -> Self:
         """This optimizer, with a copy of another state."""
         own = {name for name, value in self._state.items() if isinstance(value, mx.array)}
