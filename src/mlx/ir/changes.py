@@ -25,12 +25,21 @@ class _Open(threading.local):
 
 
 _open = _Open()
+_open_anywhere = 0  # logs in all threads: most programs have none, and are held up by nothing else
+_counting = threading.Lock()
+
+
+def _count(difference: int) -> None:
+    global _open_anywhere
+    with _counting:
+        _open_anywhere += difference
 
 
 def note_update(handle: Any) -> None:
     """Say that an array is about to be updated in place."""
-    for log in _open.logs:
-        log.note_update(handle)
+    if _open_anywhere:
+        for log in _open.logs:
+            log.note_update(handle)
 
 
 def note_assignment(container: Any) -> None:
@@ -39,14 +48,16 @@ def note_assignment(container: Any) -> None:
     Classes that keep arrays, as `nn.Module` and optimizers do, call it, and so does what exchanges entries for a while:
     otherwise what it put in would be taken for what had been there.
     """
-    for log in _open.logs:
-        log.note_assignment(container)
+    if _open_anywhere:
+        for log in _open.logs:
+            log.note_assignment(container)
 
 
 def note_creation(container: Any) -> None:
     """Say that a dict or a list is new, with plain ones in it: what they will hold changes nothing that was there."""
-    for log in _open.logs:
-        log.note_creation(container)
+    if _open_anywhere:
+        for log in _open.logs:
+            log.note_creation(container)
 
 
 @contextmanager
@@ -85,9 +96,11 @@ class Changes:
 
     def __enter__(self) -> Changes:
         _open.logs.append(self)
+        _count(1)
         return self
 
     def __exit__(self, *exception: object) -> None:
+        _count(-1)
         _open.logs.remove(self)
 
     def note_update(self, handle: Any) -> None:
