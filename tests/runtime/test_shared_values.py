@@ -1,4 +1,4 @@
-"""What a product and something else use is computed once in a compiled program."""
+"""What a product or a convolution uses, and something else as well, is computed once in a compiled program."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ USES: dict[str, Callable[[mx.array, mx.array], tuple[mx.array, mx.array]]] = {
     "as it is": lambda h, w: (h @ w, mx.exp(h)),
     "in two shapes": lambda h, w: (h.reshape(-1, 64) @ w, mx.exp(h)),
     "in one other shape": lambda h, w: ((flat := h.reshape(-1, 64)) @ w, mx.exp(flat)),
+    "by a convolution": lambda h, w: (mx.conv1d(h, w.T.reshape(64, 1, 64)), mx.exp(h)),
     "without a gradient": lambda h, w: (mx.stop_gradient(h) @ w, mx.exp(h)),
 }
 

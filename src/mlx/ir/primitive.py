@@ -55,6 +55,7 @@ class Primitive:
         for_transforms: bool = False,
         moves_data: bool = False,
         library_bound: bool = False,
+        reads_memory: bool = False,
         cost: Callable[[Node], float] | None = None,
         nanoseconds: float = 0.5,
     ) -> None:
@@ -72,6 +73,8 @@ class Primitive:
             moves_data: copies elements and never computes with them, so half precision needs no widening.
             library_bound: spends its time in a library that NumPy calls and no compiler beats, so a program that is
                 little more than one of these is not worth compiling.
+            reads_memory: its operands lie in memory also where a compiler fuses what it can, as those of the
+                `library_bound` do.
             cost: estimated nanoseconds of the NumPy kernel for a node, where `nanoseconds` an output element is wrong.
         """
         self.name = name
@@ -88,6 +91,7 @@ class Primitive:
         self.for_transforms = for_transforms
         self.moves_data = moves_data
         self.library_bound = library_bound
+        self.reads_memory = reads_memory or library_bound
         self.nanoseconds = nanoseconds
         self.cost = cost or self._cost_by_elements
         self.differentiable = vjp is not None

@@ -389,6 +389,7 @@ CONVOLUTION = Primitive(
     ),
     linear=(0, 1),
     batch=_batching_rule("xw", "y"),
+    reads_memory=True,
     cost=_output_cost,
 )
 
@@ -405,6 +406,7 @@ CONVOLUTION_INPUT = Primitive(
     ),
     linear=(0, 1),
     batch=_batching_rule("yw", "x"),
+    reads_memory=True,
     cost=_input_cost,
 )
 
@@ -421,6 +423,7 @@ CONVOLUTION_WEIGHT = Primitive(
     ),
     linear=(0, 1),
     batch=_batching_rule("xy", "w"),
+    reads_memory=True,
     cost=_weight_cost,
 )
 

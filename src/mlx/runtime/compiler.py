@@ -282,7 +282,7 @@ _PASSING = (TRACER, STOP_GRADIENT, RESHAPE, BROADCAST, TRANSPOSE)  # without com
 
 
 def _shared_with_products(steps: list[Step]) -> set[int]:
-    """The numbers of values that a library reads from memory, for a product, and that other steps use as well.
+    """The numbers of values that a product or a convolution reads from memory and that other steps use as well.
 
     Unless they are kept apart, XLA's compiler for CPUs computes them anew in each of these steps, with all that leads
     to them: below a stack of residual blocks the gradients of all the blocks above.
@@ -291,13 +291,13 @@ def _shared_with_products(steps: list[Step]) -> set[int]:
     uses = Counter(operand for step in steps for operand in step.operands)
     shared = set()
     for step in steps:
-        if step.primitive.library_bound:
+        if step.primitive.reads_memory:
             for number in step.operands:
                 is_shared = uses[number] > 1
                 while number in by_number and by_number[number].primitive in (RESHAPE, STOP_GRADIENT):
                     (number,) = by_number[number].operands
                     is_shared = is_shared or uses[number] > 1
-                if is_shared and number in by_number and not by_number[number].primitive.library_bound:
+                if is_shared and number in by_number and not by_number[number].primitive.reads_memory:
                     shared.add(number)
     return shared
 
