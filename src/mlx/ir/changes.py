@@ -113,8 +113,7 @@ class Changes:
         if known is None or known[0]() is not container:
             entries = dict(container) if isinstance(container, dict) else list(container)
             attributes = dict(getattr(container, "__dict__", {}))
-            is_being_made = hasattr(container, "__dict__") and not entries and not attributes
-            self._containers[id(container)] = _reference(container), None if is_being_made else entries, attributes
+            self._containers[id(container)] = _reference(container), entries, attributes
             for child in entries.values() if isinstance(entries, dict) else entries:
                 if type(child) is list or type(child) is dict:
                     self.note_assignment(child)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, overload
 
 import mlx.core as mx
-from mlx.core.changes import note_assignment
+from mlx.core.changes import note_assignment, note_creation
 from mlx.nn.layers.functional import call_with, put
 from mlx.nn.layers.matching import match_modules, match_parameters, nearest
 from mlx.utils import tree_flatten, tree_map_with_path
@@ -63,6 +63,7 @@ class Module(dict):
     __call__: Callable[..., Any]
 
     def __init__(self) -> None:
+        note_creation(self)
         self._no_grad: set[str] = set()
         self._training = True
 
