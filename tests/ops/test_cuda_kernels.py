@@ -13,7 +13,7 @@ import pytest
 
 import mlx.core as mx
 from mlx.primitives.cuda import CudaCall, launcher
-from mlx.runtime import cuda_kernels
+from mlx.runtime import cuda_kernels, devices
 from mlx.runtime.compiler import xla
 
 
@@ -21,6 +21,7 @@ from mlx.runtime.compiler import xla
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if there were one, as long as nothing is launched."""
     monkeypatch.setattr(launcher, "is_available", lambda: True)
+    monkeypatch.setattr(devices, "is_available", lambda device: True)
 
 
 def launch(a: Any, **changes: Any) -> Any:
