@@ -10,6 +10,7 @@ import math
 from typing import Literal
 
 import mlx.core as mx
+from mlx.nn.layers.checks import go_together
 
 Reduction = Literal["none", "mean", "sum"]
 
@@ -41,12 +42,9 @@ def _check_same_shape(api: str, **arrays: mx.array) -> None:
 def _check_broadcast(api: str, **arrays: mx.array) -> None:
     """Raise unless the arrays have shapes that combine; numbers go with all."""
     shapes = {name: array.shape for name, array in arrays.items() if hasattr(array, "shape")}
-    if len(set(shapes.values())) > 1:
-        try:
-            mx.broadcast_shapes(*shapes.values())
-        except ValueError:
-            listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            raise ValueError(f"[{api}] Shapes must be the same or broadcast, got {listed}.") from None
+    if len(set(shapes.values())) > 1 and not go_together(*shapes.values()):
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"[{api}] Shapes must be the same or broadcast, got {listed}.")
 
 
 def _check_axis(api: str, axis: int, **arrays: mx.array) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.checks import check_last_axis
 
 
 def sigmoid(x: mx.array) -> mx.array:
@@ -425,8 +426,8 @@ class PReLU(Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         slopes = self.weight.shape[0]
-        if slopes != 1 and x.shape[-1:] != (slopes,):
-            raise ValueError(f"[PReLU] The last axis of x must be of size {slopes}, got shape {x.shape}.")
+        if slopes != 1:
+            check_last_axis("PReLU", "x", x, slopes)
         return prelu(x, self.weight)
 
 

@@ -6,6 +6,7 @@ import math
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.checks import go_together
 from mlx.nn.layers.linear import Linear
 
 
@@ -37,7 +38,7 @@ def apply_mask(scores: mx.array, mask: mx.array | str | None) -> mx.array:
             f"[MultiHeadAttention] mask must be an array, 'causal' or None, got {type(mask).__name__}; convert it with "
             "mx.array."
         )
-    if not _broadcast(mask.shape, scores.shape):
+    if not go_together(mask.shape, scores.shape):
         raise ValueError(
             f"[MultiHeadAttention] mask of shape {mask.shape} does not broadcast to the scores, one for each example, "
             f"head, query and key: {scores.shape}."
@@ -45,15 +46,6 @@ def apply_mask(scores: mx.array, mask: mx.array | str | None) -> mx.array:
     if mask.dtype == mx.bool_:
         return mx.where(mask, scores, mx.array(mx.finfo(scores.dtype).min, scores.dtype))
     return scores + mask.astype(scores.dtype)
-
-
-def _broadcast(*shapes: tuple[int, ...]) -> bool:
-    """Whether shapes go together."""
-    try:
-        mx.broadcast_shapes(*shapes)
-    except ValueError:
-        return False
-    return True
 
 
 def _causal_mask(queries: int, keys: int) -> mx.array:
@@ -144,7 +136,7 @@ class MultiHeadAttention(Module):
                 "[MultiHeadAttention] queries, keys and values must be of shape (N, L, dims), "
                 f"got {queries.shape}, {keys.shape} and {values.shape}."
             )
-        if keys.shape[1] != values.shape[1] or not _broadcast(queries.shape[:1], keys.shape[:1], values.shape[:1]):
+        if keys.shape[1] != values.shape[1] or not go_together(queries.shape[:1], keys.shape[:1], values.shape[:1]):
             raise ValueError(
                 "[MultiHeadAttention] queries, keys and values must have the same first axis, and keys and values the "
                 f"same second, got {queries.shape}, {keys.shape} and {values.shape}."

@@ -11,6 +11,7 @@ from typing import SupportsIndex
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.checks import check_positive
 
 
 def _as_tuple(value: int | tuple[int, ...], length: int) -> tuple[int, ...]:
@@ -28,8 +29,7 @@ def _kernel(
             f"[{api}] kernel_size must be a positive integer or a tuple of {spatial} positive integer{plural}, "
             f"got {kernel_size}."
         )
-    if in_channels < 1:
-        raise ValueError(f"[{api}] in_channels must be positive, got {in_channels}.")
+    check_positive(api, "in_channels", in_channels)
     group_channels = in_channels // groups
     limit = math.sqrt(1 / (group_channels * math.prod(sizes)))
     return mx.random.uniform(-limit, limit, (out_channels, *sizes, group_channels))

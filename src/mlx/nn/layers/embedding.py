@@ -6,7 +6,7 @@ import math
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
-from mlx.nn.layers.linear import check_input_dims, check_last_axis
+from mlx.nn.layers.checks import check_last_axis, check_positive
 from mlx.nn.layers.quantized import QuantizedEmbedding
 
 
@@ -30,7 +30,7 @@ class Embedding(Module):
 
     def __init__(self, num_embeddings: int, dims: int) -> None:
         super().__init__()
-        check_input_dims("Embedding", "dims", dims)
+        check_positive("Embedding", "dims", dims)
         self.weight = mx.random.normal((num_embeddings, dims), scale=math.sqrt(1 / dims))
 
     def _extra_repr(self) -> str:

@@ -7,20 +7,8 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.checks import check_last_axis, check_positive
 from mlx.nn.layers.quantized import QQLinear, QuantizedLinear
-
-
-def check_last_axis(api: str, name: str, x: mx.array, size: int) -> None:
-    """Raise unless the last axis of an input has this size; what is no array is left to the product after it."""
-    shape = getattr(x, "shape", (size,))
-    if shape[-1:] != (size,):
-        raise ValueError(f"[{api}] The last axis of {name} must be of size {size}, got shape {shape}.")
-
-
-def check_input_dims(api: str, name: str, dims: int) -> None:
-    """Raise unless there is something to map; the range of the first weights is one over the root of it."""
-    if dims < 1:
-        raise ValueError(f"[{api}] {name} must be positive, got {dims}.")
 
 
 class Identity(Module):
@@ -61,7 +49,7 @@ class Linear(Module):
 
     def __init__(self, input_dims: int, output_dims: int, bias: bool = True) -> None:
         super().__init__()
-        check_input_dims("Linear", "input_dims", input_dims)
+        check_positive("Linear", "input_dims", input_dims)
         limit = math.sqrt(1.0 / input_dims)
         self.weight = mx.random.uniform(-limit, limit, (output_dims, input_dims))
         if bias:
@@ -133,7 +121,7 @@ class Bilinear(Module):
 
     def __init__(self, input1_dims: int, input2_dims: int, output_dims: int, bias: bool = True) -> None:
         super().__init__()
-        check_input_dims("Bilinear", "input1_dims", input1_dims)
+        check_positive("Bilinear", "input1_dims", input1_dims)
         limit = math.sqrt(1.0 / input1_dims)
         self.weight = mx.random.uniform(-limit, limit, (output_dims, input2_dims, input1_dims))
         if bias:

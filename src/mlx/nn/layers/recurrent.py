@@ -12,6 +12,7 @@ from collections.abc import Callable
 import mlx.core as mx
 from mlx.nn.layers.activations import tanh
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.checks import check_last_axis, check_positive, go_together
 
 
 class RNN(Module):
@@ -219,8 +220,7 @@ class LSTM(Module):
 
 def _limit(layer: str, hidden_size: int) -> float:
     """The range of the first weights."""
-    if hidden_size < 1:
-        raise ValueError(f"[{layer}] hidden_size must be positive, got {hidden_size}.")
+    check_positive(layer, "hidden_size", hidden_size)
     return 1.0 / math.sqrt(hidden_size)
 
 
@@ -239,15 +239,13 @@ def _start(layer: str, name: str, given: mx.array | None, projected: mx.array, s
     batch = projected.shape[1:-1]
     if given is None:
         return mx.zeros((*batch, size), projected.dtype)
-    if given.ndim < 1 or given.shape[-1] != size:
-        raise ValueError(f"[{layer}] The last axis of {name} must be of size {size}, got shape {given.shape}.")
-    try:
-        shape = mx.broadcast_shapes(given.shape[:-1], batch)
-    except ValueError:
+    check_last_axis(layer, name, given, size)
+    if not go_together(given.shape[:-1], batch):
         raise ValueError(
             f"[{layer}] The axes of {name} but the last must go with {batch}, those of x but the last two, got shape "
             f"{given.shape}."
-        ) from None
+        )
+    shape = mx.broadcast_shapes(given.shape[:-1], batch)
     return mx.broadcast_to(given, (*shape, size)).astype(mx.result_type(given, projected))
 
 
