@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import os
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path  # with ctypes.util a tenth of the time that importing mlx.core would take
 
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76  # attributes of a device
 _LARGEST_DYNAMIC_SHARED_MEMORY = 8  # attribute of a function
@@ -91,6 +91,9 @@ def launch(
 
 def _folders(kind: str) -> list[Path]:
     """Where the packages that come with JAX, or a toolkit, keep libraries or headers."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
     found = []
     spec = find_spec("nvidia")
     for root in (spec.submodule_search_locations or []) if spec else []:
@@ -102,12 +105,14 @@ def _folders(kind: str) -> list[Path]:
 @cache
 def _compiler() -> Any:
     """The runtime compiler's library."""
+    from ctypes.util import find_library
+
     for folder in _folders("lib"):
         for path in sorted(folder.glob("libnvrtc.so.*")):
             if "builtins" not in path.name and ".alt." not in path.name:
                 return ctypes.CDLL(str(path))
     try:
-        return ctypes.CDLL(ctypes.util.find_library("nvrtc") or "libnvrtc.so")
+        return ctypes.CDLL(find_library("nvrtc") or "libnvrtc.so")
     except OSError:
         raise RuntimeError(
             "[cuda_kernel] CUDA's runtime compiler was not found. It comes with JAX's plugin: "

@@ -10,11 +10,11 @@ from __future__ import annotations
 import ast
 import base64
 import ctypes
+import os
 import re
 import threading
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -378,7 +378,8 @@ def _answers_for_version(frame: Any) -> bool:
 
 @cache
 def _interface_version() -> tuple[int, ...]:
-    header = Path(xla.jax.ffi.include_dir(), "xla", "ffi", "api", "c_api.h").read_text()
+    with open(os.path.join(xla.jax.ffi.include_dir(), "xla", "ffi", "api", "c_api.h")) as file:
+        header = file.read()
     return tuple(int(re.findall(rf"#define XLA_FFI_API_{part} (\d+)", header)[0]) for part in ("MAJOR", "MINOR"))
 
 
