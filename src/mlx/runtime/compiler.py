@@ -5,8 +5,10 @@ jax is imported when the first program is compiled. It serves as compiler and de
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, cached_property
 from typing import Any
 
@@ -28,12 +30,29 @@ HANDED_OVER_ON_CPU = 65536  # bytes up to which a host array is copied at each c
 HANDED_OVER = 4096
 
 
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """Collect no garbage inside a `with` block.
+
+    What is imported or compiled there makes many objects that stay; looking through them again and again takes a tenth
+    of the first step.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 class Xla:
     """What lowerings are written with: `lax`, `jnp` and the platform that the program is compiled for."""
 
     @cached_property
     def jax(self) -> Any:
-        import jax
+        with collector_at_rest():
+            import jax
 
         return jax
 
@@ -68,7 +87,7 @@ xla = Xla()
 
 @cache
 def compiler_options(platform: str, saves_memory: bool = False, has_loops: bool = False) -> dict[str, Any]:
-    """Options for a platform, without those that the installed compiler does not know.
+    """Options for a platform, as the compiler of jax 0.10 knows them.
 
     By default the compiler for CPUs drops barriers half-way. They stay to the end here, for what they keep apart: what
     products and other steps share, parts of lowerings, and what a checkpoint computes again, which would otherwise be
@@ -92,7 +111,27 @@ def compiler_options(platform: str, saves_memory: bool = False, has_loops: bool 
             options["xla_disable_hlo_passes"] = "cse_barrier_expander"
         if saves_memory:
             options["xla_cpu_scheduler_type"] = "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"
-    return {name: value for name, value in options.items() if _is_known(name, value)}
+    return options
+
+
+_unknown_options: set[str] = set()
+
+
+def _compile_lowered(lowered: Any, options: dict[str, Any]) -> Callable[..., Any]:
+    """Compile with those of the options that the installed compiler knows.
+
+    They are looked at one by one only after it refused: a trivial program for each would be a tenth of the first step.
+    """
+    options = {name: value for name, value in options.items() if name not in _unknown_options}
+    try:
+        return lowered.compile(compiler_options=options)
+    except xla.jax.errors.JaxRuntimeError:
+        known = {name: value for name, value in options.items() if _is_known(name, value)}
+        if known == options:
+            raise
+        executable = lowered.compile(compiler_options=known)
+        _unknown_options.update(options.keys() - known.keys())
+        return executable
 
 
 def _is_known(option: str, value: Any) -> bool:
@@ -246,7 +285,8 @@ class Compiled:
         saves_memory = any(step.primitive is BARRIER for step in self.steps)
         has_loops = any(isinstance(parameter, Body) for step in self.steps for parameter in step.params)
         options = compiler_options(self.device.platform, saves_memory, has_loops)
-        return program.lower(*arguments).compile(compiler_options=options)
+        with collector_at_rest():
+            return _compile_lowered(program.lower(*arguments), options)
 
     def _trace(self, *arguments: Any) -> list[Any]:
         """The program on traced arrays: what XLA compiles."""
