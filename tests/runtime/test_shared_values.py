@@ -1,4 +1,4 @@
-"""What a product or a convolution uses, and something else as well, is computed once in a compiled program."""
+"""What products, convolutions and others use together is computed once in a compiled program, and so are draws."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ USES: dict[str, Callable[[mx.array, mx.array], tuple[mx.array, mx.array]]] = {
 }
 
 
-@pytest.mark.parametrize("use", USES)
-def test_a_value_that_a_product_reads_is_computed_once(use: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts of the programs that are compiled from now on."""
     programs: list[str] = []
     compile_program: Callable[..., Any] = Compiled._compile
 
@@ -31,6 +32,11 @@ def test_a_value_that_a_product_reads_is_computed_once(use: str, monkeypatch: py
         return executable
 
     monkeypatch.setattr(Compiled, "_compile", recorded)
+    return programs
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_value_that_a_product_reads_is_computed_once(use: str, programs: list[str]) -> None:
     x = np.random.default_rng(0).standard_normal((32, 8, 64)).astype(np.float32)
     w = np.random.default_rng(1).standard_normal((64, 64)).astype(np.float32)
     with mx.engine("xla"), mx.stream(mx.cpu):
@@ -39,3 +45,17 @@ def test_a_value_that_a_product_reads_is_computed_once(use: str, monkeypatch: py
         mx.eval(out)
     np.testing.assert_allclose(out, np.maximum(x, 0.5) @ w + np.exp(np.maximum(x, 0.5)), rtol=1e-4, atol=1e-4)
     assert programs[-1].count(" maximum(") == 1
+
+
+def test_numbers_are_drawn_once(programs: list[str]) -> None:
+    key = mx.random.key(1)
+    with mx.engine("xla"), mx.stream(mx.cpu):
+        drawn = mx.random.normal((16, 10), key=key)
+        errors = drawn - mx.ones((10,))
+        loss, gradient = mx.mean(errors**2), mx.exp(errors)
+        mx.eval(loss, gradient)
+    with mx.engine("numpy"):
+        expected = np.array(mx.random.normal((16, 10), key=key)) - 1
+    np.testing.assert_allclose(loss.item(), (expected**2).mean(), rtol=1e-5)
+    np.testing.assert_allclose(gradient, np.exp(expected), rtol=1e-4)
+    assert programs[-1].count(" shift-left(") == 20  # rounds of the cipher

@@ -139,9 +139,9 @@ def split_in_two(key: Any) -> tuple[Any, Any]:
 _QUICKLY_COMPILED = 2**16  # words up to which compiling costs more than enciphering each block twice
 
 
-def _words_xla(xla: Any, key: Any, shape: Shape) -> Any:
+def _words_xla(xla: Any, key: Any, size: int) -> Any:
+    """`size` words for each key."""
     lax, jnp = xla.lax, xla.jnp
-    size = math.prod(shape)
     half = (size + 1) // 2
     lead = key.shape[:-1]
     count = size if size <= _QUICKLY_COMPILED else half
@@ -156,10 +156,8 @@ def _words_xla(xla: Any, key: Any, shape: Shape) -> Any:
     first, second = _encipher_xla(lax, k0, k1, x0, x1)
     if count == size:
         # One elementwise expression: joining two halves would compile the rounds twice.
-        words = jnp.where(in_first_half, first, second)
-    else:
-        words = lax.slice_in_dim(lax.concatenate((first, second), len(lead)), 0, size, axis=len(lead))
-    return lax.reshape(words, (*lead, *shape))
+        return jnp.where(in_first_half, first, second)
+    return lax.slice_in_dim(lax.concatenate((first, second), len(lead)), 0, size, axis=len(lead))
 
 
 _EARNS_COMPILING = 2**17  # numbers
@@ -171,7 +169,17 @@ def _cost(nanoseconds: float) -> Any:
 
 
 def _draws(name: str, kernel: Any, lower: Any, nanoseconds: float) -> Primitive:
-    """A primitive of a key (or an array of keys) that draws `shape` numbers of `dtype` for each."""
+    """A primitive of a key (or an array of keys) that draws `shape` numbers of `dtype` for each.
+
+    `lower` draws a number of them: along short rows the compiler for CPUs would do it one by one. Unless they are kept
+    apart, it enciphers anew in each step that uses them.
+    """
+
+    def lower_apart(xla: Any, key: Any, shape: Shape, dtype: Dtype) -> Any:
+        numbers = lower(xla, key, math.prod(shape), dtype)
+        if xla.platform == "cpu":
+            numbers = xla.lax.optimization_barrier(numbers)
+        return xla.lax.reshape(numbers, (*key.shape[:-1], *shape))
 
     def batch(inputs: Sequence[Node], dims: Sequence[int | None], *params: Any) -> tuple[Node, int]:
         (key,), (dim,) = inputs, dims
@@ -183,7 +191,7 @@ def _draws(name: str, kernel: Any, lower: Any, nanoseconds: float) -> Primitive:
         arity=1,
         shape=lambda key, shape, dtype: ((*key.shape[:-1], *shape), dtype),
         kernel=kernel,
-        lower=lower,
+        lower=lower_apart,
         batch=batch,
         moves_data=True,  # the kernels round to half precision themselves
         cost=_cost(nanoseconds),
@@ -194,7 +202,7 @@ def _draws(name: str, kernel: Any, lower: Any, nanoseconds: float) -> Primitive:
 RANDOM_BITS = _draws(
     "random_bits",
     lambda key, shape, dtype: _words(key, shape),
-    lambda xla, key, shape, dtype: _words_xla(xla, key, shape),
+    lambda xla, key, size, dtype: _words_xla(xla, key, size),
     nanoseconds=9.0,
 )
 
@@ -209,8 +217,8 @@ def _split(key: Any) -> tuple[Any, Any]:
 
 
 def _split_xla(xla: Any, key: Any) -> tuple[Any, Any]:
-    words = _words_xla(xla, key, (2, 2))
-    return words[..., 0, :], words[..., 1, :]
+    words = _words_xla(xla, key, 4)
+    return words[..., :2], words[..., 2:]
 
 
 def _batch_split(inputs: Sequence[Node], dims: Sequence[int | None]) -> tuple[Node, tuple[int, int]]:
@@ -254,7 +262,7 @@ def _uniform_xla(xla: Any, words: Any, dtype: Dtype) -> Any:
 RANDOM_UNIFORM = _draws(
     "random_uniform",
     lambda key, shape, dtype: _uniform(_words(key, shape), dtype),
-    lambda xla, key, shape, dtype: _uniform_xla(xla, _words_xla(xla, key, shape), dtype),
+    lambda xla, key, size, dtype: _uniform_xla(xla, _words_xla(xla, key, size), dtype),
     nanoseconds=14.0,
 )
 
@@ -279,6 +287,6 @@ def _normal_xla(xla: Any, words: Any, dtype: Dtype) -> Any:
 RANDOM_NORMAL = _draws(
     "random_normal",
     lambda key, shape, dtype: _normal(_words(key, shape), dtype),
-    lambda xla, key, shape, dtype: _normal_xla(xla, _words_xla(xla, key, shape), dtype),
+    lambda xla, key, size, dtype: _normal_xla(xla, _words_xla(xla, key, size), dtype),
     nanoseconds=45.0,
 )
