@@ -8,6 +8,7 @@ import numpy as np
 
 from mlx.ir.node import Node
 from mlx.primitives.arithmetic import RSQRT, SQUARE
+from mlx.primitives.cpu_trigonometric import cosine, sine
 from mlx.primitives.elementwise import Elementwise, cut_along_the_real_axis
 
 
@@ -21,8 +22,8 @@ def _arccosh_slope(out: Node, x: Node) -> Node:
     return RSQRT(SQUARE(x) - 1.0)
 
 
-SIN = Elementwise("sin", 1, np.sin, "sin", (lambda out, x: COS(x),), nanoseconds=4.0)
-COS = Elementwise("cos", 1, np.cos, "cos", (lambda out, x: -SIN(x),), nanoseconds=4.0)
+SIN = Elementwise("sin", 1, np.sin, sine, (lambda out, x: COS(x),), nanoseconds=4.0)
+COS = Elementwise("cos", 1, np.cos, cosine, (lambda out, x: -SIN(x),), nanoseconds=4.0)
 TAN = Elementwise("tan", 1, np.tan, "tan", (lambda out, x: 1.0 + SQUARE(out),), nanoseconds=12.0)
 
 ARCSIN = Elementwise(
