@@ -99,7 +99,7 @@ def measure_calling(leaves: int) -> tuple[float, float]:
 
         def execute() -> None:
             nonlocal arguments
-            arguments = program.executable(*arguments)
+            arguments = program.execute(arguments)
 
         return called, best(execute)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,14 @@ class Meter:
 
 
 meter = Meter()
+_new = object.__new__
 
 
 class Buffer:
     """One value's memory: a NumPy array, a device array of the runtime, or both views of the same value.
 
-    `place` is the device that the latter is on, where that is known. Buffers are immutable: whoever makes one hands its
-    memory over.
+    `place` is the device that the latter is on, where that is known; as long as there is none, how often a program was
+    given the value. Buffers are immutable: whoever makes one hands its memory over.
     """
 
     __slots__ = ("device", "host", "nbytes", "place")
@@ -65,6 +66,24 @@ class Buffer:
         """Return when the value has been computed."""
         if self.device is not None:
             self.device.block_until_ready()
+
+
+def buffers_on(place: Any, values: Iterable[Any], sizes: Iterable[int]) -> list[Buffer]:
+    """Buffers of device arrays of the sizes given, in bytes, on one device."""
+    buffers = []
+    total = 0
+    for value, nbytes in zip(values, sizes, strict=True):
+        buffer = _new(Buffer)
+        buffer.host = None
+        buffer.device = value
+        buffer.nbytes = nbytes
+        buffer.place = place
+        total += nbytes
+        buffers.append(buffer)
+    meter.active += total
+    if meter.active > meter.peak:
+        meter.peak = meter.active
+    return buffers
 
 
 class Part(Buffer):
