@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING
 
 from mlx.ir.buffer import Buffer
@@ -171,6 +171,26 @@ def leaf(primitive: Primitive, params: tuple[Hashable, ...], shape: Shape, dtype
         if mine.retained_bytes > RETAINED_LIMIT:
             hooks.sweep()
     return node
+
+
+def leaves_without_value(
+    primitive: Primitive, params: tuple[Hashable, ...], kinds: Iterable[tuple[Shape, Dtype]]
+) -> list[Node]:
+    """Leaves whose values come later, of shapes and dtypes given: what `leaf` does, for many at once."""
+    leaves = []
+    for shape, dtype in kinds:
+        node = _new(Node)
+        node.primitive = primitive
+        node.inputs = ()
+        node.params = params
+        node.shape = shape
+        node.dtype = dtype
+        node.serial = next_serial()
+        node.value = None
+        node.index = -1
+        node.uses = 0
+        leaves.append(node)
+    return leaves
 
 
 class OpenTransform:

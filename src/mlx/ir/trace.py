@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mlx.ir.dtypes import Dtype
-from mlx.ir.node import Node, OpenTransform, Shape, hooks, leaf, next_serial, record, recorder
+from mlx.ir.node import Node, OpenTransform, Shape, hooks, leaf, leaves_without_value, next_serial, record, recorder
 from mlx.ir.primitive import PLACEHOLDER, SCALAR, Leaf, scalar_node
 from mlx.ir.sizes import Sizes, depends_on_sizes, resolved
 from mlx.ir.walk import in_recorded_order
@@ -41,6 +41,7 @@ class Trace:
         "outputs",
         "programs",
         "result_bytes",
+        "result_kinds",
     )
 
     def __init__(
@@ -67,6 +68,7 @@ class Trace:
         self.captured = list(dict.fromkeys(node for node in [*self.leaves, *self.outputs] if node not in known))
         self.computed = list(dict.fromkeys(output for output in self.outputs if output in made))
         self.result_bytes = [node.nbytes for node in self.computed]
+        self.result_kinds = [(node.shape, node.dtype) for node in self.computed]
         computed = {node: position for position, node in enumerate(self.computed)}
         # Where each output comes from: a result of the program, or an input or captured node that is passed through.
         self._given = [(computed.get(node, -1), given.get(node, -1), node) for node in self.outputs]
@@ -81,8 +83,8 @@ class Trace:
 
     def call(self, inputs: Sequence[Node]) -> list[Node]:
         """Its outputs for other inputs of the same shapes and dtypes, to be computed in one step when asked for."""
-        results = [leaf(RESULT, (), node.shape, node.dtype, None) for node in self.computed]
-        if results:
+        results: list[Node] = []
+        if self.computed:
             mine = recorder()
             if mine.calls:  # one is waiting at most, so that a loop of calls runs in bounded memory
                 hooks.run_calls()
@@ -90,10 +92,8 @@ class Trace:
                 inputs[position] if position >= 0 else node
                 for position, node in zip(self._sources, self.leaves, strict=True)
             ]
-            call = Call(self, leaves, results)
-            params = (call,)
-            for result in results:
-                result.params = params
+            call = Call(self, leaves)
+            results = call.results = leaves_without_value(RESULT, (call,), self.result_kinds)
             mine.calls.append(call)
         return [
             results[computed] if computed >= 0 else inputs[given] if given >= 0 else node
@@ -109,10 +109,10 @@ class Call:
 
     __slots__ = ("leaves", "results", "trace")
 
-    def __init__(self, trace: Trace, leaves: list[Node], results: list[Node]) -> None:
+    def __init__(self, trace: Trace, leaves: list[Node]) -> None:
         self.trace = trace
         self.leaves = leaves
-        self.results = results
+        self.results: list[Node] = []
 
 
 def _recorded(outputs: Sequence[Node], since: int) -> list[Node]:

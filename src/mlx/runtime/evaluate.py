@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
 
-from mlx.ir.buffer import Buffer, Part, Unread, meter
+from mlx.ir.buffer import Buffer, Part, Unread, buffers_on, meter
 from mlx.ir.node import FIRST_LIMIT, Node, hooks, recorder
 from mlx.ir.primitive import SCALAR
 from mlx.ir.trace import RESULT, Call
@@ -99,9 +99,13 @@ def run_call(call: Call) -> None:
                 _read(call.leaves)
             program = program_of(call.trace)
             values = program.run(call.leaves)
-            place = program.device
-            for node, value, nbytes in zip(call.results, values, call.trace.result_bytes, strict=True):
-                node.value = Buffer(value, None, nbytes) if place is None else Buffer(None, value, nbytes, place)
+            sizes = call.trace.result_bytes
+            if program.device is None:
+                buffers = [Buffer(value, None, nbytes) for value, nbytes in zip(values, sizes, strict=True)]
+            else:
+                buffers = buffers_on(program.device, values, sizes)
+            for node, buffer in zip(call.results, buffers, strict=True):
+                node.value = buffer
         for node in call.results:
             node.params = ()
         call.leaves, call.results = [], []
@@ -117,7 +121,10 @@ def _run(plan: Plan) -> None:
         plan.release()
         _put_back(plan.nodes)
         raise
-    _store(plan, values, program.device)
+    if isinstance(program, Compiled):
+        _store(plan, buffers_on(program.device, values, program.output_bytes))
+    else:
+        _store(plan, map(_host_buffer, plan.outputs, values))
     plan.release()
     recorder().limit = FIRST_LIMIT
     if recorder().open_transforms:
@@ -162,16 +169,11 @@ def _program(plan: Plan) -> Interpreted | Compiled:
     return program
 
 
-def _store(plan: Plan, values: list[Any], place: Any) -> None:
+def _store(plan: Plan, buffers: Iterable[Buffer]) -> None:
     mine = recorder()
     first_open = mine.first_open_serial if mine.open_transforms else None
-    for node, value in zip(plan.outputs, values, strict=True):
-        if place is None:
-            if node.primitive in _VIEWS:
-                value = _view_of_operand(node, value)
-            node.value = Buffer(value, None, value.nbytes) if value.base is None else _buffer_of_view(node, value)
-        else:
-            node.value = Buffer(None, value, node.nbytes, place)
+    for node, buffer in zip(plan.outputs, buffers, strict=True):
+        node.value = buffer
         if first_open is not None and node.serial >= first_open:
             mine.evaluated_inside.append(node)
         else:
@@ -179,6 +181,13 @@ def _store(plan: Plan, values: list[Any], place: Any) -> None:
 
 
 _VIEWS = (TRANSPOSE, BROADCAST)
+
+
+def _host_buffer(node: Node, value: Any) -> Buffer:
+    """The buffer of a value that the interpreter computed; those of the outputs before it are stored."""
+    if node.primitive in _VIEWS:
+        value = _view_of_operand(node, value)
+    return Buffer(value, None, value.nbytes) if value.base is None else _buffer_of_view(node, value)
 
 
 def _view_of_operand(node: Node, value: Any) -> Any:

@@ -104,12 +104,12 @@ def _enter(tree: Any, nodes: list[Node], key: Key, captured: bool = False) -> No
     """
     kind = type(tree)
     children: Iterable[Any]
-    if isinstance(tree, dict):
+    if kind is dict or isinstance(tree, dict):
         key += (kind, tuple(tree))
         if kind is not dict:
             key += (getattr(tree, "training", None),) if captured else filter(_is_hashable, vars(tree).values())
         children = tree.values()
-    elif isinstance(tree, list | tuple):
+    elif kind is list or isinstance(tree, list | tuple):
         key += (kind, len(tree))
         children = tree
     elif kind is float:  # by its bits, since 0.0 is not -0.0, and nan is nan

@@ -6,7 +6,7 @@ function returns and leaves in captured state is kept as templates, to be filled
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -213,41 +213,49 @@ def filled(tree: Any, nodes: list[Node]) -> Any:
 
 def write_back(state: Any, tree: Any, nodes: list[Node]) -> None:
     """Leave captured state as the template says, with arrays in its slots; its containers stay the same objects."""
-    if not isinstance(state, tuple | RandomState):
+    kind = type(tree)
+    places: Iterable[tuple[Any, Any]]
+    if kind is dict:
         note_assignment(state)
-    if isinstance(state, dict):
-        if len(state) != len(tree) or state.keys() != tree.keys():
+        if state.keys() != tree.keys():
             for key in state.keys() - tree.keys():
                 del state[key]
         places = tree.items()
-    elif isinstance(state, tuple):
-        for mine, child in zip(state, tree, strict=True):
-            if type(child) is Slot:  # changed in place, since a tuple holds it
-                note_update(mine)
-                mine._node = nodes[child.index]
-            elif is_container(child):
-                write_back(mine, child, nodes)
-        return
-    else:
+    elif kind is list:
+        if type(state) is not RandomState:
+            note_assignment(state)
         if len(state) != len(tree):
             state[:] = filled(tree, nodes)
             return
         places = enumerate(tree)
+    else:
+        _write_into_tuple(state, tree, nodes)
+        return
     for key, child in places:
-        if type(child) is Slot:
+        of = type(child)
+        if of is Slot:
             state[key] = wrap(nodes[child.index])
-        elif not is_container(child):
-            state[key] = child
-        else:
+        elif of is dict or of is list or isinstance(child, tuple):
             mine = state.get(key) if isinstance(state, dict) else state[key]
             if _corresponds(mine, child):
                 write_back(mine, child, nodes)
             else:
                 state[key] = filled(child, nodes)
+        else:
+            state[key] = child
+
+
+def _write_into_tuple(state: tuple[Any, ...], tree: tuple[Any, ...], nodes: list[Node]) -> None:
+    for mine, child in zip(state, tree, strict=True):
+        if type(child) is Slot:  # changed in place, since a tuple holds it
+            note_update(mine)
+            mine._node = nodes[child.index]
+        elif is_container(child):
+            write_back(mine, child, nodes)
 
 
 def _corresponds(state: Any, tree: Any) -> bool:
     """Whether an entry of captured state is a container whose entries the template describes."""
     if isinstance(tree, tuple):
         return isinstance(state, tuple) and len(state) == len(tree)
-    return isinstance(state, dict if isinstance(tree, dict) else list)
+    return isinstance(state, type(tree))
