@@ -12,6 +12,7 @@ from mlx.ir.trace import Call, Trace
 from mlx.runtime import engine
 from mlx.runtime.compiler import Compiled
 from mlx.runtime.devices import default_device
+from mlx.runtime.engine import Candidate
 from mlx.runtime.interpreter import Interpreted
 from mlx.runtime.plan import COUNT_WITHOUT_HOLDER, plan_trace
 
@@ -24,17 +25,23 @@ _kept: OrderedDict[Hashable, Program] = OrderedDict()
 class Program:
     """What runs a trace on an engine."""
 
-    __slots__ = ("_params", "device", "program")
+    __slots__ = ("_params", "candidate", "device", "program")
 
-    def __init__(self, trace: Trace, key: Hashable) -> None:
+    def __init__(self, trace: Trace, key: Hashable, due: Candidate | None = None) -> None:
+        """Look up or make the program. One that is due is to be compiled now."""
         plan = plan_trace(trace)
         try:
             known = _kept.get((key, plan.key))
-            if known is None:
-                chosen, shapes = engine.choose(plan, at_once=True)
-                self.program = Compiled(plan, shapes) if chosen == "xla" else Interpreted(plan, overwrites=True)
+            if known is not None and (due is None or known.candidate is not due):
+                self.program, self.candidate = known.program, known.candidate
+            elif due is not None:
+                self.program, self.candidate = Compiled(plan, due), None
             else:
-                self.program = known.program
+                chosen, candidate = engine.choose(plan, at_once=True)
+                if chosen == "xla":
+                    self.program, self.candidate = Compiled(plan, candidate), None
+                else:
+                    self.program, self.candidate = Interpreted(plan, overwrites=True), candidate
         finally:
             plan.release()
         self.device = self.program.device
@@ -81,6 +88,8 @@ def program_of(trace: Trace) -> Program:
     program = trace.programs.get(key)
     if program is None:
         program = trace.programs[key] = Program(trace, key)
+    elif program.candidate is not None and program.candidate.is_due():
+        program = trace.programs[key] = Program(trace, key, program.candidate)
     return program
 
 

@@ -21,7 +21,7 @@ from mlx.ir.primitive import Leaf
 from mlx.primitives.shape import BROADCAST, RESHAPE, TRANSPOSE
 from mlx.primitives.structure import BARRIER, PROJECT, STOP_GRADIENT, TRACER
 from mlx.runtime.devices import DeviceType, default_device, gpu_is_available
-from mlx.runtime.engine import Shapes
+from mlx.runtime.engine import Candidate
 from mlx.runtime.plan import Inputs, Plan
 
 DONATED_ON_CPU = 65536  # bytes from which an input that nothing else holds gives its memory to an output
@@ -186,10 +186,10 @@ class Compiled:
     turn out to vary become operands of the next.
     """
 
-    def __init__(self, plan: Plan, shapes: Shapes | None = None) -> None:
-        self.shapes = shapes
-        if shapes is not None:
-            shapes.compiled += 1
+    def __init__(self, plan: Plan, candidate: Candidate | None = None) -> None:
+        self.shapes = None if candidate is None else candidate.shapes
+        if candidate is not None:
+            candidate.note_compiled()
         self.steps = [Step(node) for node in plan.nodes]
         self.leaf_numbers = plan.leaf_numbers
         self.constants = [(node.index, node.value.numpy()) for node in plan.constants]  # type: ignore[union-attr]

@@ -20,16 +20,16 @@ WORTH_COMPILING = 150_000.0  # nanoseconds on NumPy from which a program is comp
 LEAST_WORK_A_NODE = 700.0  # nanoseconds a node, besides its call, below which compiling takes longer than it saves
 COMPILING_A_NODE = 20_000.0  # nanoseconds a node on NumPy below which a very long program is not compiled
 LONG_PROGRAM = 1_000  # nodes
-SHAPES_COMPILED = 8  # variants in shape of one structure that are compiled; further ones are interpreted
 RUNS_A_SHAPE = 8  # that have to be seen of the compiled shapes, on average, before another one is compiled
-DEAR_TO_INTERPRET = 50_000_000.0  # nanoseconds on NumPy from which another shape is compiled at once
+SHAPES_AT_SIGHT = 8  # variants of one structure that are compiled before they have been seen often themselves
+IDLE_AT_SIGHT = 4  # structures of the same primitives that are compiled at sight though they have not run so often
+ASKED_AT_ONCE = 16  # shapes, and idle structures, of functions that the user compiles
+EARNED_A_NODE = 5_000_000.0  # nanoseconds on NumPy, for each node, from which on compiling takes less than it saved
+NODES_COMPILED = 32_768  # in all the programs that earned it on CPUs; an executable takes about 16 kB a node
 
 
 class Shapes:
-    """The shapes of one structure of programs that are compiled, and how often these ran.
-
-    A structure that comes in ever other shapes, as with growing caches, would spend its time compiling.
-    """
+    """The shapes of one structure of programs that are compiled, and how often these ran."""
 
     __slots__ = ("compiled", "runs")
 
@@ -38,11 +38,68 @@ class Shapes:
         self.runs = 0
 
     @property
-    def earned_another(self) -> bool:
-        return self.compiled < SHAPES_COMPILED and self.runs >= RUNS_A_SHAPE * self.compiled
+    def have_run(self) -> bool:
+        """Whether those that are compiled were worth it."""
+        return self.runs >= RUNS_A_SHAPE * self.compiled
 
 
-_shapes: defaultdict[tuple[Primitive, ...], Shapes] = defaultdict(Shapes)
+class Family:
+    """Structures of the same primitives, by the hash of their order: loops of other lengths, among others."""
+
+    __slots__ = ("compiled", "structures")
+
+    def __init__(self) -> None:
+        self.structures: defaultdict[int, Shapes] = defaultdict(Shapes)
+        self.compiled: list[Shapes] = []
+
+    def has_idle(self, number: int) -> bool:
+        """Whether so many structures are compiled that have not run since."""
+        return sum(not shapes.have_run for shapes in self.compiled) >= number
+
+
+_families: defaultdict[frozenset[Primitive], Family] = defaultdict(Family)
+
+
+class Candidate:
+    """A program worth compiling, if it is not one of ever other shapes or lengths that come once.
+
+    Where these come, as with growing caches, they would spend their time compiling. So a program is compiled at sight
+    while those like it that are compiled do run, and else when it has itself been interpreted for as long as it takes
+    to compile it: whatever comes in which order, compiling takes no more time than the work.
+    """
+
+    __slots__ = ("cost", "family", "nodes", "shapes", "spent")
+
+    compiled_nodes = 0  # in all, that earned it
+
+    def __init__(self, family: Family, shapes: Shapes, nodes: int, cost: float) -> None:
+        self.family = family
+        self.shapes = shapes
+        self.nodes = nodes
+        self.cost = cost
+        self.spent = 0.0
+
+    def is_due_at_once(self) -> bool:
+        """Whether the program, if the user asked for it, should be compiled before it has run."""
+        return self.shapes.compiled < ASKED_AT_ONCE and not self.family.has_idle(ASKED_AT_ONCE)
+
+    def is_due(self) -> bool:
+        """Count a run of the program, and tell whether it should be compiled for it."""
+        shapes = self.shapes
+        if shapes.have_run and shapes.compiled < SHAPES_AT_SIGHT and not self.family.has_idle(IDLE_AT_SIGHT):
+            return True
+        self.spent += self.cost
+        if self.spent < EARNED_A_NODE * self.nodes:
+            return False
+        if Candidate.compiled_nodes + self.nodes > NODES_COMPILED and default_device().type is DeviceType.cpu:
+            return False
+        Candidate.compiled_nodes += self.nodes
+        return True
+
+    def note_compiled(self) -> None:
+        if not self.shapes.compiled:
+            self.family.compiled.append(self.shapes)
+        self.shapes.compiled += 1
 
 
 def _from_environment() -> Engine | None:
@@ -96,11 +153,11 @@ def engine(name: Literal["numpy", "xla", "auto"]) -> Iterator[None]:
         _pin.choice = before
 
 
-def choose(plan: Plan, at_once: bool = False) -> tuple[Engine, Shapes | None]:
-    """The engine for a program that is seen for the first time, and the shapes of its structure if these matter.
+def choose(plan: Plan, at_once: bool = False) -> tuple[Engine, Candidate | None]:
+    """The engine for a program that is seen for the first time, and the candidate that it is if it is worth compiling.
 
-    With "numpy" they mean that the program is to be compiled when they have earned it. It is not put off where the
-    user asked for a compiled function, that is `at_once`.
+    With "numpy" that means that it is to be compiled as soon as it is due. What the user asked to be compiled, that is
+    `at_once`, does not wait for other shapes to run.
     """
     asked = pinned()
     if asked is not None:
@@ -118,9 +175,8 @@ def choose(plan: Plan, at_once: bool = False) -> tuple[Engine, Shapes | None]:
         return "numpy", None
     if len(plan.nodes) > LONG_PROGRAM and cost < COMPILING_A_NODE * len(plan.nodes):
         return "numpy", None
-    shapes = _shapes[tuple(node.primitive for node in plan.nodes)]
-    if shapes.compiled >= SHAPES_COMPILED:
-        return "numpy", None
-    if at_once or not on_cpu or cost >= DEAR_TO_INTERPRET or shapes.earned_another:
-        return "xla", shapes
-    return "numpy", shapes
+    primitives = tuple(node.primitive for node in plan.nodes)
+    family = _families[frozenset(primitives)]
+    candidate = Candidate(family, family.structures[hash(primitives)], len(primitives), cost)
+    is_due = ((at_once or not on_cpu) and candidate.is_due_at_once()) or candidate.is_due()
+    return "xla" if is_due else "numpy", candidate

@@ -162,10 +162,11 @@ def _program(plan: Plan) -> Interpreted | Compiled:
     if program is None:
         if len(_programs) >= PROGRAMS_KEPT:
             del _programs[next(iter(_programs))]
-        chosen, shapes = engine.choose(plan)
-        program = _programs[key] = Compiled(plan, shapes) if chosen == "xla" else Interpreted(plan, waits_for=shapes)
-    elif type(program) is Interpreted and program.waits_for is not None and program.waits_for.earned_another:
-        program = _programs[key] = Compiled(plan, program.waits_for)
+        chosen, candidate = engine.choose(plan)
+        make = Compiled if chosen == "xla" else Interpreted
+        program = _programs[key] = make(plan, candidate=candidate)
+    elif type(program) is Interpreted and program.candidate is not None and program.candidate.is_due():
+        program = _programs[key] = Compiled(plan, program.candidate)
     return program
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlx.ir.kernels import kernel_for
 from mlx.primitives.structure import PROJECT
-from mlx.runtime.engine import Shapes
+from mlx.runtime.engine import Candidate
 from mlx.runtime.plan import Inputs, Plan
 
 Array = np.ndarray[Any, Any]
@@ -35,14 +35,14 @@ class Interpreted:
 
     device = None  # of JAX, that the values are on
 
-    __slots__ = ("constants", "leaf_numbers", "outputs", "overwritten", "scalar_numbers", "size", "steps", "waits_for")
+    __slots__ = ("candidate", "constants", "leaf_numbers", "outputs", "overwritten", "scalar_numbers", "size", "steps")
 
-    def __init__(self, plan: Plan, overwrites: bool = False, waits_for: Shapes | None = None) -> None:
+    def __init__(self, plan: Plan, overwrites: bool = False, candidate: Candidate | None = None) -> None:
         """Prepare a plan's program. One that overwrites puts results where inputs lie that nothing else holds.
 
-        One that waits is compiled when the shapes that its structure has been seen in have earned another.
+        One that is a candidate is compiled when it is due.
         """
-        self.waits_for = waits_for
+        self.candidate = candidate
         last_use: dict[int, int] = {}
         operands = [tuple(operand.index for operand in node.inputs) for node in plan.nodes]
         for position, indices in enumerate(operands):
