@@ -1,4 +1,4 @@
-"""Trigonometric functions as they are lowered for CPUs, compiled: every size of arguments against double precision."""
+"""Trigonometric functions as they are lowered for CPUs, compiled: arguments of every size, against double precision."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def units_in_the_last_place(result: np.ndarray, exact: np.ndarray) -> np.ndarray
     return np.abs(result - exact) / place
 
 
-@pytest.mark.parametrize("name", ["sin", "cos"])
+@pytest.mark.parametrize("name", ["sin", "cos", "tan", "arctan"])
 def test_values(name: str) -> None:
     exact = getattr(np, name)
     rng = np.random.default_rng(0)
@@ -94,17 +94,46 @@ def test_arguments_that_nearly_are_a_multiple_of_a_quarter_turn(mantissa: int, e
             assert units_in_the_last_place(result, np.full(COUNT, wanted)).max() < 1.6
 
 
-@pytest.mark.parametrize("name", ["sin", "cos"])
+@pytest.mark.parametrize("name", ["arcsin", "arccos"])
+def test_values_of_the_inverses(name: str) -> None:
+    rng = np.random.default_rng(1)
+    for x in (rng.uniform(-1, 1, COUNT), 1 - rng.random(COUNT) * 1e-3, rng.normal(size=COUNT) * 1e-5):
+        x = x.astype(np.float32)
+        exact = getattr(np, name)(x.astype(np.float64))
+        assert units_in_the_last_place(compiled(getattr(mx, name), x), exact).max() < 2.1
+
+
+def test_values_of_the_arctangent_of_two() -> None:
+    a, b = floats_of_every_size(2), floats_of_every_size(3)
+    rng = np.random.default_rng(4)
+    c, d = rng.normal(size=(2, COUNT)).astype(np.float32)
+    for height, width in ((a, b), (c, d), (c, c * (1 + d * np.float32(1e-3))), (c, np.zeros_like(c))):
+        exact = np.arctan2(height.astype(np.float64), width.astype(np.float64))
+        exact[np.abs(exact) < 2.0**-126] = 0  # the compiler flushes denormals
+        assert units_in_the_last_place(compiled(mx.arctan2, height, width), exact).max() < 1.6
+
+
+def test_special_pairs() -> None:
+    a, b = (x.reshape(-1) for x in np.meshgrid(SPECIAL, SPECIAL))
+    expected = np.arctan2(a, b)
+    expected[np.abs(expected) < 2.0**-126] *= 0
+    result = compiled(mx.arctan2, filled(a), filled(b))[: len(a)]
+    np.testing.assert_allclose(result, expected, rtol=2e-7)
+    is_number = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(result[is_number]), np.signbit(expected[is_number]))
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "tan", "arcsin", "arccos", "arctan"])
 def test_special_points(name: str) -> None:
     with np.errstate(invalid="ignore"):
         expected = getattr(np, name)(SPECIAL.astype(np.float64)).astype(np.float32)
     result = compiled(getattr(mx, name), filled(SPECIAL))[: len(SPECIAL)]
-    np.testing.assert_allclose(result, expected, rtol=2e-7)
+    np.testing.assert_allclose(result, expected, rtol=3e-7)
     np.testing.assert_array_equal(np.signbit(result[:2]), np.signbit(expected[:2]))
 
 
 @pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16])
-@pytest.mark.parametrize("name", ["sin", "cos"])
+@pytest.mark.parametrize("name", ["sin", "cos", "tan", "arctan"])
 def test_half_precision_is_rounded_once(name: str, dtype: Any) -> None:
     x = np.array(mx.array(np.linspace(-600, 600, COUNT), dtype).astype(mx.float32))
     exact = mx.array(getattr(np, name)(x.astype(np.float64)).astype(np.float32))

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlx.ir.node import Node
 from mlx.primitives.arithmetic import RSQRT, SQUARE
-from mlx.primitives.cpu_trigonometric import cosine, sine
+from mlx.primitives.cpu_trigonometric import arccosine, arcsine, arctangent, arctangent_of_two, cosine, sine, tangent
 from mlx.primitives.elementwise import Elementwise, cut_along_the_real_axis
 
 
@@ -24,13 +24,13 @@ def _arccosh_slope(out: Node, x: Node) -> Node:
 
 SIN = Elementwise("sin", 1, np.sin, sine, (lambda out, x: COS(x),), nanoseconds=4.0)
 COS = Elementwise("cos", 1, np.cos, cosine, (lambda out, x: -SIN(x),), nanoseconds=4.0)
-TAN = Elementwise("tan", 1, np.tan, "tan", (lambda out, x: 1.0 + SQUARE(out),), nanoseconds=12.0)
+TAN = Elementwise("tan", 1, np.tan, tangent, (lambda out, x: 1.0 + SQUARE(out),), nanoseconds=12.0)
 
 ARCSIN = Elementwise(
     "arcsin",
     1,
     np.arcsin,
-    cut_along_the_real_axis("asin"),
+    arcsine,
     (lambda out, x: RSQRT(_complement(x)),),
     nanoseconds=8.0,
 )
@@ -38,11 +38,11 @@ ARCCOS = Elementwise(
     "arccos",
     1,
     np.arccos,
-    cut_along_the_real_axis("acos"),
+    arccosine,
     (lambda out, x: -RSQRT(_complement(x)),),
     nanoseconds=8.0,
 )
-ARCTAN = Elementwise("arctan", 1, np.arctan, "atan", (lambda out, x: 1.0 / (1.0 + SQUARE(x)),), nanoseconds=10.0)
+ARCTAN = Elementwise("arctan", 1, np.arctan, arctangent, (lambda out, x: 1.0 / (1.0 + SQUARE(x)),), nanoseconds=10.0)
 
 
 def _squared_distance(a: Node, b: Node) -> Node:
@@ -53,7 +53,7 @@ ARCTAN2 = Elementwise(
     "arctan2",
     2,
     np.arctan2,
-    "atan2",
+    arctangent_of_two,
     (
         lambda out, a, b: b / _squared_distance(a, b),
         lambda out, a, b: -(a / _squared_distance(a, b)),
