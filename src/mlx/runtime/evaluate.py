@@ -18,8 +18,10 @@ from mlx.runtime import engine
 from mlx.runtime.calls import is_awaited, program_of
 from mlx.runtime.compiler import Compiled, wait_for_all
 from mlx.runtime.devices import DeviceType, default_device
+from mlx.runtime.engine import Candidate
 from mlx.runtime.interpreter import Interpreted
-from mlx.runtime.plan import Plan, drop_dead, plan_everything_held, plan_for, plan_recurring
+from mlx.runtime.plan import Plan
+from mlx.runtime.planning import drop_dead, plan_everything_held, plan_for, plan_recurring
 
 PROGRAMS_KEPT = 4096
 
@@ -162,12 +164,19 @@ def _program(plan: Plan) -> Interpreted | Compiled:
     if program is None:
         if len(_programs) >= PROGRAMS_KEPT:
             del _programs[next(iter(_programs))]
-        chosen, candidate = engine.choose(plan)
-        make = Compiled if chosen == "xla" else Interpreted
-        program = _programs[key] = make(plan, candidate=candidate)
+        program = _programs[key] = _new_program(plan.numbered())
     elif type(program) is Interpreted and program.candidate is not None and program.candidate.is_due():
-        program = _programs[key] = Compiled(plan, program.candidate)
+        program = _programs[key] = _new_program(plan.numbered(), program.candidate)
     return program
+
+
+def _new_program(plan: Plan, due: Candidate | None = None) -> Interpreted | Compiled:
+    """What runs a plan: on the engine that is chosen for it, or compiled where it is due."""
+    try:
+        chosen, candidate = ("xla", due) if due is not None else engine.choose(plan)
+        return (Compiled if chosen == "xla" else Interpreted)(plan, candidate=candidate)
+    finally:
+        plan.release()
 
 
 def _store(plan: Plan, buffers: Iterable[Buffer]) -> None:

@@ -1,25 +1,14 @@
-"""Planning: which pending nodes one evaluation computes, in which order, what it keeps, and its canonical key.
-
-A thread's pending list holds the nodes that it recorded and did not evaluate, in recorded order, which is also an
-order of computation. One backward pass over it drops what nobody holds, counts uses and marks what was asked for; one
-forward pass numbers nodes and leaves and writes down the key. Which nodes something outside the program still holds is
-told by reference counts: those are the outputs.
-"""
+"""Plans: the nodes that one evaluation computes, in order, with what it reads, what it keeps and its canonical key."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections import Counter
 from collections.abc import Hashable, Iterable
 from sys import getrefcount
 from typing import Protocol
 
-from mlx.ir.node import Node, hooks, recorder
-from mlx.ir.primitive import PLACEHOLDER, SCALAR, Leaf, is_static
-from mlx.ir.sizes import depends_on_sizes, open_sizes, settled
-from mlx.ir.trace import RESULT, Trace
-from mlx.ir.walk import ancestors, in_recorded_order
+from mlx.ir.node import Node
+from mlx.ir.primitive import SCALAR, is_static
+from mlx.ir.trace import Trace
 
 
 class Inputs(Protocol):
@@ -37,12 +26,28 @@ class Inputs(Protocol):
         ...
 
 
+class Key:
+    """What makes two plans the same program. Its hash is computed once, for it is long and looked up in every step."""
+
+    __slots__ = ("_hash", "parts")
+
+    def __init__(self, parts: tuple[Hashable, ...]) -> None:
+        self.parts = parts
+        self._hash = hash(parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(other) is Key and self.parts == other.parts)
+
+
 class Plan:
     """One evaluation: `nodes` in order, `leaves` in order of first use, `outputs` among the nodes.
 
     Nodes, leaves and Python numbers share one numbering, kept in `Node.index` until `release`; `leaf_numbers` and
     `output_numbers` repeat it where it outlives that. `numbers` are the parameters that change values but no shapes
-    (slice starts): they are no part of the key.
+    (slice starts): they are no part of the key. `uses` says how often the nodes use each leaf, where it is known.
     """
 
     __slots__ = (
@@ -56,6 +61,7 @@ class Plan:
         "outputs",
         "scalars",
         "size",
+        "uses",
     )
 
     def __init__(self, nodes: list[Node]) -> None:
@@ -69,6 +75,7 @@ class Plan:
         self.numbers: list[Hashable] = []
         self.size = 0
         self.key: Hashable = None
+        self.uses: list[int] | None = None
 
     @property
     def params(self) -> Iterable[tuple[Hashable, ...]]:
@@ -97,18 +104,37 @@ class Plan:
         ]
         if not positions:
             return set()
-        uses = dict.fromkeys([self.leaves[position] for position in positions], 0)
+        if self.uses is None:
+            self.uses = self.count_uses()
+        free = set()
+        for position in positions:
+            node = self.leaves[position]
+            if getrefcount(node) == COUNT_WITHOUT_HOLDER + 1 + self.uses[position]:  # also in `leaves`
+                free.add(position)
+        return free
+
+    def count_uses(self) -> list[int]:
+        """How often the nodes use each leaf."""
+        uses = dict.fromkeys(self.leaves, 0)
         for node in self.nodes:
             for operand in node.inputs:
                 if operand in uses:
                     uses[operand] += 1
-        operand = None
-        free = set()
-        for position in positions:
-            node = self.leaves[position]
-            if getrefcount(node) == COUNT_WITHOUT_HOLDER + 2 + uses[node]:  # also in `leaves` and `uses`
-                free.add(position)
-        return free
+        return list(uses.values())
+
+    def of_others(
+        self, nodes: list[Node], leaves: list[Node], scalars: list[Node], outputs: list[Node], numbers: list[Hashable]
+    ) -> Plan:
+        """The same plan of other nodes, which have no numbers. It lacks the constants, which are in the program."""
+        plan = Plan(nodes)
+        plan.leaves, plan.scalars, plan.outputs, plan.numbers = leaves, scalars, outputs, numbers
+        plan.leaf_numbers, plan.output_numbers = self.leaf_numbers, self.output_numbers
+        plan.size, plan.key, plan.uses = self.size, self.key, self.uses
+        return plan
+
+    def numbered(self) -> Plan:
+        """The same plan with numbers in its nodes, for who wants to read them there."""
+        return self if self.nodes[0].index >= 0 else number(self.nodes, self.outputs)
 
     def release(self) -> None:
         """Give back the planner's marks on nodes that outlive the plan."""
@@ -117,196 +143,12 @@ class Plan:
                 node.index = -1
 
 
-class NoValueError(ValueError):
-    """A placeholder of a transform was asked for its value."""
-
-
-def plan_everything_held() -> Plan | None:
-    """Plan the evaluation of all that this thread has pending and something still holds; None if that is nothing."""
-    return _plan(None)
-
-
-def plan_for(roots: list[Node]) -> Plan | None:
-    """Plan the evaluation of `roots`; held pending nodes that share unevaluated ancestors come along."""
-    wanted = [node for node in roots if node.value is None]
-    return _plan(wanted) if wanted else None
-
-
-def plan_recurring() -> Plan | None:
-    """Plan the evaluation of the older part of what is pending, up to the last recurrence of a step.
-
-    A loop that never asks for a value is cut at the same place of its body each time, so that the parts are the same
-    program. What the newer part uses of the older one counts as held. Without a recurrence all of it is planned.
-    """
-    mine = recorder()
-    cut = _last_recurrence(mine.pending)
-    newer = mine.pending[cut:]
-    del mine.pending[cut:]
-    plan = _plan(None)
-    mine.pending.extend(newer)
-    return plan
-
-
-def _last_recurrence(pending: list[Node]) -> int:
-    """The position after the last occurrence of the rarest step that occurs more than once."""
-    steps = [(node.primitive, node.shape) for node in pending]
-    counts = Counter(steps)
-    repeated = [step for step, count in counts.items() if count > 1]
-    if not repeated:
-        return len(pending)
-    rarest = min(repeated, key=counts.__getitem__)  # the first of the rarest: the same one in the same window
-    return len(steps) - steps[::-1].index(rarest)
-
-
-def drop_dead() -> None:
-    """Forget pending nodes that nothing needs any more, without evaluating anything."""
-    mine = recorder()
-    pending, mine.pending = mine.pending, []
-    alive, _ = _sweep(pending)
-    _forget_uses(alive)
-    mine.pending = alive[::-1]
-
-
-def _plan(roots: list[Node] | None, among_placeholders: bool = False) -> Plan | None:
-    """Plan for `roots`, or for all that is held.
-
-    Placeholders are looked for where a transform is open, and where one turns up that a transform leaked.
-    """
-    mine = recorder()
-    among_placeholders = among_placeholders or mine.open_transforms > 0
-    pending, mine.pending = mine.pending, []
-    mine.retained_bytes = 0
-    if roots is not None:
-        _adopt_foreign(roots, pending)
-    alive, held = _sweep(pending)
-    try:
-        selected = _select(alive, held, roots, _blocked(alive) if among_placeholders else set())
-    except NoValueError:
-        _forget_uses(alive)
-        mine.pending = alive[::-1]
-        raise
-    if len(selected) < len(alive):
-        chosen = set(selected)
-        mine.pending = [node for node in reversed(alive) if node not in chosen]
-        _forget_uses(mine.pending)
-    if not selected:
-        return None
-    selected.reverse()
-    if open_sizes:
-        _fix_sizes(selected)
-    plan = _number(selected, [node for node in selected if node in held and not node.primitive.many])
-    unknown = [leaf for leaf in plan.leaves if leaf.value is None]
-    if unknown:
-        plan.release()
-        mine.pending = in_recorded_order(selected + mine.pending)
-        needed = set(ancestors(roots or ()))
-        for leaf in unknown:
-            if leaf.primitive is RESULT and leaf in needed:  # of a call that another thread made
-                hooks.run_call(leaf.params[0])  # type: ignore[arg-type]
-        _adopt_foreign([node for node in unknown if not isinstance(node.primitive, Leaf)], mine.pending)
-        return _plan(roots, among_placeholders=True)
-    return plan
-
-
-def _fix_sizes(nodes: list[Node]) -> None:
-    """Values asked for while a shapeless trace is recorded are those of the sizes at hand, and so is then the trace."""
-    scalars = [operand for node in nodes for operand in node.inputs if operand.primitive is SCALAR]
-    for node in nodes + scalars:
-        if depends_on_sizes((node.params, node.shape)):
-            node.params, node.shape = settled(node.params), settled(node.shape)
-
-
-def _forget_uses(nodes: list[Node]) -> None:
-    for node in nodes:
-        node.uses = 0
-        for operand in node.inputs:
-            operand.uses = 0
-
-
-def _adopt_foreign(roots: list[Node], pending: list[Node]) -> None:
-    """Add to `pending` what `roots` need and another thread recorded."""
-    known = set(pending)
-    missing = [root for root in roots if root not in known]
-    if missing:
-        pending.extend(
-            node
-            for node in ancestors(missing)
-            if node.value is None and node not in known and not isinstance(node.primitive, Leaf)
-        )
-        pending[:] = in_recorded_order(pending)
-
-
-def _sweep(pending: list[Node]) -> tuple[list[Node], set[Node]]:
-    """The live nodes of `pending`, newest first, and those of them that something outside still holds.
-
-    Consumes the list. A node's consumers come after it, so when the walk reaches it, dead ones among them are gone
-    and the live ones have been counted in `uses`.
-    """
-    alive: list[Node] = []
-    held: set[Node] = set()
-    pop = pending.pop
-    keep = alive.append
-    unheld = COUNT_WITHOUT_HOLDER
-    while pending:
-        node = pop()
-        if getrefcount(node) - node.uses != unheld:
-            if node.value is not None:
-                continue
-            held.add(node)
-        elif not node.uses or node.value is not None:
-            continue
-        keep(node)
-        for operand in node.inputs:
-            operand.uses += 1
-        operand = None  # or this name would count as a holder of the node that comes next
-    return alive, held
-
-
-def _select(alive: list[Node], held: set[Node], roots: list[Node] | None, blocked: set[Node]) -> list[Node]:
-    """What to compute, newest first: the ancestors of `roots` and held nodes that share some of these.
-
-    Without roots it is all. `blocked` nodes depend on a placeholder, so they cannot be computed.
-    """
-    if roots is None:
-        return [node for node in alive if node not in blocked] if blocked else alive
-    for root in roots:
-        if root in blocked or root.primitive is PLACEHOLDER:
-            _refuse(root)
-    needed = set(roots)
-    for node in alive:
-        if node in needed:
-            needed.update(node.inputs)
-    computed = [node for node in alive if node in needed]
-    if len(computed) == len(alive):
-        return alive
-    touched = set(computed)
-    for node in reversed(alive):
-        if not touched.isdisjoint(node.inputs):
-            touched.add(node)
-    for node in alive:
-        if node in needed or (node in held and node in touched and node not in blocked):
-            needed.add(node)
-            needed.update(node.inputs)
-    return [node for node in alive if node in needed]
-
-
-def _blocked(alive: list[Node]) -> set[Node]:
-    """Those nodes (given newest first) that depend on a placeholder, or on a call whose arguments come first."""
-    blocked: set[Node] = set()
-    for node in reversed(alive):
-        for operand in node.inputs:
-            if operand in blocked or (operand.value is None and isinstance(operand.primitive, Leaf)):
-                blocked.add(node)
-                break
-    return blocked
-
-
 def plan_trace(trace: Trace) -> Plan:
     """Plan the program of a trace. Python numbers and parameters are constants of it, since they never change."""
-    return _number(trace.nodes, trace.computed, fixed=True)
+    return number(trace.nodes, trace.computed, fixed=True)
 
 
-def _number(nodes: list[Node], outputs: list[Node], fixed: bool = False) -> Plan:
+def number(nodes: list[Node], outputs: list[Node], fixed: bool = False) -> Plan:
     """Number nodes and leaves in order and write down the canonical key.
 
     The key is flat, which is quickest to write and to hash: a primitive, its static parameters, the numbers of its
@@ -315,7 +157,7 @@ def _number(nodes: list[Node], outputs: list[Node], fixed: bool = False) -> Plan
     plan = Plan(nodes)
     key: list[Hashable] = []
     write = key.append
-    number = 0
+    count = 0
     for node in nodes:
         primitive = node.primitive
         write(primitive)
@@ -330,54 +172,20 @@ def _number(nodes: list[Node], outputs: list[Node], fixed: bool = False) -> Plan
             index = operand.index
             if index < 0:
                 operand.uses = 0
-                index = operand.index = number
-                number += 1
+                index = operand.index = count
+                count += 1
                 write(plan.enter_leaf(operand, index, fixed))
             write(index)
-        node.index = number
+        node.index = count
         node.uses = 0
-        number += 1
-    plan.size = number
+        count += 1
+    plan.size = count
     plan.outputs = outputs
     plan.output_numbers = [node.index for node in outputs]
     write(None)  # or an output could be taken for an operand of the last step
     key.extend(plan.output_numbers)
-    plan.key = tuple(key)
+    plan.key = Key(tuple(key))
     return plan
-
-
-def _refuse(root: Node) -> None:
-    placeholder = next(node for node in ancestors([root]) if node.primitive is PLACEHOLDER)
-    (transform,) = placeholder.params
-    what = "it is" if root is placeholder else "it depends on"
-    if recorder().open_transforms:
-        why = f"{what} an argument of a function inside mx.{transform}, which has no value while the function is traced"
-        remedy = "Branch with mx.where, and return what you want to look at."
-    else:
-        why = (
-            f"{what} an argument of a function that mx.{transform} traced, and was kept when the function had returned"
-        )
-        remedy = _REMEDIES.get(str(transform), "Return it from the function instead.")
-    raise NoValueError(
-        f"[eval] Attempting to eval an array during function transformations like compile or vmap is not allowed: "
-        f"{_users_line()} asks for the value of an array that has none, since {why}. {remedy}"
-    )
-
-
-# What a module keeps that was assigned inside of these is lost; that of others is not.
-_REMEDIES = {
-    "compile": "Return it from the function, or name the state that holds it: mx.compile(fun, outputs=model.state).",
-    "vmap": "Return it from the function; what a module keeps comes back from module.apply(params, x, state=state).",
-}
-_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
-
-
-def _users_line() -> str:
-    """File and line of the innermost call that is not this library's own."""
-    frame = sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}, line {frame.f_lineno},"
 
 
 def _calibrate() -> int:

@@ -1,0 +1,106 @@
+"""Plans of pending nodes that come again, as in every step of a training loop.
+
+What a plan depends on, besides the outline of the pending nodes, is which of them something outside still holds. Equal
+outlines count the same uses among themselves, so equal reference counts mean that the same nodes are held.
+"""
+
+from __future__ import annotations
+
+from sys import getrefcount
+
+from mlx.ir.node import Node, recorder
+from mlx.ir.outline import Outline, Outlines, Variants, picker
+from mlx.runtime.plan import Plan
+
+
+LEAST_NODES = 8  # below which planning takes no longer than to find out that it can be spared
+
+
+class Draft:
+    """What is noted of pending nodes before planning consumes their list. It holds none of them."""
+
+    def __init__(self, variants: Variants[KnownPlan], pending: list[Node], roots: list[Node] | None) -> None:
+        self._variants = variants
+        self.counts = list(map(getrefcount, pending))
+        self.outline = Outline(pending, exact=False)
+        self.positions = {node.serial: position for position, node in enumerate(pending)}
+        self.leaves = {node.serial: position for position, node in enumerate(self.outline.leaves(pending) or ())}
+        self.roots = None if roots is None else [self.positions.get(root.serial, -1) for root in roots]
+
+    def learn(self, plan: Plan, rest: list[Node]) -> None:
+        """Keep the plan that was made of the pending nodes, and left `rest` of them pending."""
+        self._variants.learn(KnownPlan(self, plan, rest))
+
+
+class KnownPlan:
+    """A plan as positions among the pending nodes and their leaves."""
+
+    __slots__ = (
+        "_counts",
+        "_leaves",
+        "_model",
+        "_nodes",
+        "_numbers",
+        "_outline",
+        "_outputs",
+        "_rest",
+        "_roots",
+        "_scalars",
+    )
+
+    def __init__(self, draft: Draft, plan: Plan, rest: list[Node]) -> None:
+        self._outline = draft.outline
+        self._counts = draft.counts
+        self._roots = draft.roots
+        positions, leaves = draft.positions, draft.leaves
+        self._nodes = picker([positions[node.serial] for node in plan.nodes])
+        self._numbers = [positions[node.serial] for node in plan.nodes if node.primitive.dynamic]
+        self._outputs = picker([positions[node.serial] for node in plan.outputs])
+        self._rest = picker([positions[node.serial] for node in rest])
+        self._leaves = picker([leaves[node.serial] for node in plan.leaves])
+        self._scalars = picker([leaves[node.serial] for node in plan.scalars])
+        plan.uses = plan.count_uses()
+        self._model = plan.of_others([], [], [], [], [])
+
+    def plan(self, pending: list[Node], roots: list[Node] | None) -> Plan | None:
+        """The plan of other pending nodes; None where it could be another one."""
+        if list(map(getrefcount, pending)) != self._counts or not self._are_roots(pending, roots):
+            return None
+        leaves = self._outline.leaves(pending)
+        if leaves is None or [node.value for node in pending].count(None) < len(pending):
+            return None
+        for leaf in leaves:
+            if leaf.value is None:
+                return None
+        plan = self._model.of_others(
+            nodes=list(self._nodes(pending)),
+            leaves=list(self._leaves(leaves)),
+            scalars=list(self._scalars(leaves)),
+            outputs=list(self._outputs(pending)),
+            numbers=[pending[position].params[0] for position in self._numbers],
+        )
+        recorder().pending = list(self._rest(pending))
+        return plan
+
+    def _are_roots(self, pending: list[Node], roots: list[Node] | None) -> bool:
+        if roots is None or self._roots is None:
+            return roots is self._roots
+        return [pending[position] for position in self._roots] == roots
+
+
+_known: Outlines[KnownPlan] = Outlines()
+
+
+def plan_as_before(pending: list[Node], roots: list[Node] | None) -> tuple[Plan | None, Draft | None]:
+    """The plan of pending nodes if it is known; otherwise a draft if it should be learned."""
+    if len(pending) < LEAST_NODES:
+        return None, None
+    variants = _known.of(pending)
+    for known in variants.known:
+        plan = known.plan(pending, roots)
+        if plan is not None:
+            return plan, None
+    if not variants.missed():
+        return None, None
+    draft = Draft(variants, pending, roots)
+    return None, draft if draft.roots is None or -1 not in draft.roots else None
