@@ -33,7 +33,8 @@ class Outline:
 
     __slots__ = ("_are_numbers", "_exact", "_first_uses", "_kinds", "_operands", "_params", "_shortened", "_size")
 
-    def __init__(self, nodes: Sequence[Node], exact: bool) -> None:
+    def __init__(self, nodes: Sequence[Node], exact: bool, ends: tuple[Node, ...] = ()) -> None:
+        """Outline nodes, and other nodes `ends` that count as operands: which they are belongs to the outline."""
         self._exact = exact
         self._shortened = () if exact else [i for i, node in enumerate(nodes) if _is_shortened(node.primitive)]
         self._params = self._params_of(nodes)
@@ -41,7 +42,7 @@ class Outline:
         leaves: list[Node] = []
         first_uses: list[int] = []
         operands: list[int] = []
-        for operand in _operands_of(nodes):
+        for operand in _operands_of(nodes) + ends:
             slot = slots.get(operand)
             if slot is None:
                 slot = slots[operand] = len(slots)
@@ -55,11 +56,11 @@ class Outline:
         # A Python number stands for itself, since equal ones share a node. It holds no memory.
         self._kinds = [leaf if leaf.primitive is SCALAR else (leaf.dtype, leaf.shape) for leaf in leaves]
 
-    def leaves(self, nodes: list[Node]) -> list[Node] | None:
+    def leaves(self, nodes: list[Node], ends: tuple[Node, ...] = ()) -> list[Node] | None:
         """The leaves of nodes of the same primitives, in order of first use; None if their outline is another one."""
         if self._params_of(nodes) != self._params:
             return None
-        operands = _operands_of(nodes)
+        operands = _operands_of(nodes) + ends
         if len(operands) != self._size:
             return None
         leaves = list(self._first_uses(operands))

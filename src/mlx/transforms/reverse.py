@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
-from mlx.ir.node import Node
+from mlx.ir.node import Node, recorder
+from mlx.ir.outline import Outline, Outlines
+from mlx.ir.primitive import Leaf
+from mlx.ir.recipe import Recipe
+from mlx.ir.sizes import open_sizes
 from mlx.ir.walk import ancestors, dependents
 from mlx.primitives.structure import PROJECT
 
@@ -13,8 +19,72 @@ from mlx.primitives.structure import PROJECT
 def backward(outputs: Sequence[Node], cotangents: Sequence[Node], tracers: Sequence[Node]) -> list[Node | None]:
     """The cotangents of `tracers`, given those of `outputs`; None where nothing arrives.
 
+    Everything it records is ordinary nodes, so it can be differentiated again. Where it finds what it found before, as
+    in every step of a loop, it records what it recorded then, without asking the rules.
+    """
+    if not tracers or open_sizes:
+        return _pull_back(outputs, cotangents, tracers)
+    pending = recorder().pending
+    first = min(tracer.serial for tracer in tracers)
+    window = pending[bisect_left(pending, first, key=_serial) :]
+    ends = (*outputs, *cotangents, *tracers)
+    variants = _known.of(window)
+    for known in variants.known:
+        sources = _sources(known.outline, window, ends, first)
+        if sources is not None:
+            return known.recipe.record(sources)
+    length = len(pending)
+    products = _pull_back(outputs, cotangents, tracers)
+    if variants.missed() and recorder().pending is pending:
+        known = _learned(window, ends, first, pending[length:], products)
+        if known is not None:
+            variants.learn(known)
+    return products
+
+
+class _Known(NamedTuple):
+    """How the backward pass of nodes with an outline is recorded."""
+
+    outline: Outline
+    recipe: Recipe
+
+
+_known: Outlines[_Known] = Outlines()
+_serial = attrgetter("serial")
+
+
+def _sources(outline: Outline, window: list[Node], ends: tuple[Node, ...], first: int) -> list[Node] | None:
+    """The nodes that a backward pass reads, if those of the window have the outline.
+
+    The window begins with serial number `first`. What was evaluated since then is not in it any more, though it may
+    depend on a tracer.
+    """
+    leaves = outline.leaves(window, ends)
+    if leaves is None or any(leaf.serial >= first and not isinstance(leaf.primitive, Leaf) for leaf in leaves):
+        return None
+    return window + leaves
+
+
+def _learned(
+    window: list[Node], ends: tuple[Node, ...], first: int, recorded: list[Node], products: list[Node | None]
+) -> _Known | None:
+    """The backward pass that was recorded, unless another one of nodes with this outline could be different."""
+    if any(node.primitive.for_transforms for node in window):
+        return None  # its rules are the user's
+    outline = Outline(window, exact=True, ends=ends)
+    sources = _sources(outline, window, ends, first)
+    if sources is None:
+        return None
+    try:
+        return _Known(outline, Recipe(sources, recorded, products))
+    except LookupError:  # a rule reads something else
+        return None
+
+
+def _pull_back(outputs: Sequence[Node], cotangents: Sequence[Node], tracers: Sequence[Node]) -> list[Node | None]:
+    """The backward pass by the rules of the primitives.
+
     Visits only what lies between: nodes recorded since the first tracer that depend on one and reach an output.
-    Everything it records is ordinary nodes, so it can be differentiated again.
     """
     first = min((tracer.serial for tracer in tracers), default=0)
     between = dependents(ancestors(outputs, since=first), tracers)
