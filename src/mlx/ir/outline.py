@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from itertools import chain
 from operator import itemgetter
+from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from mlx.ir.node import Node
 from mlx.ir.primitive import SCALAR, Primitive, is_static
 
-SEQUENCES_KEPT = 256  # of primitives
+NODES_KEPT = 300_000  # of all sequences together, each counted once for itself and once for each of its variants
 VARIANTS_KEPT = 8  # of one sequence
 
 Known = TypeVar("Known")
@@ -64,7 +65,7 @@ class Outline:
         if len(operands) != self._size:
             return None
         leaves = list(self._first_uses(operands))
-        if self._operands(nodes + leaves) != operands:
+        if self._operands(nodes + leaves) != operands or len(set(leaves)) < len(leaves):
             return None
         if [leaf.primitive is SCALAR for leaf in leaves] != self._are_numbers:
             return None
@@ -91,41 +92,56 @@ class Outline:
 class Variants(Generic[Known]):
     """What is known of the outlines of one sequence of primitives, which differ in shapes and parameters."""
 
-    __slots__ = ("_misses", "known")
+    __slots__ = ("_misses", "known", "length")
 
-    def __init__(self) -> None:
+    def __init__(self, length: int) -> None:
+        self.length = length
         self.known: list[Known] = []
         self._misses = 0
 
     def missed(self) -> bool:
         """Count that nothing known fits, and tell whether what fits should be learned.
 
-        The first time it is not, since most programs never come again; later ever more seldom, for a sequence that
+        The first time it should not, since most programs never come again; later ever more seldom, for a sequence that
         always comes in other shapes.
         """
         self._misses += 1
         return self._misses > 1 and self._misses & (self._misses - 1) == 0
 
-    def learn(self, known: Known) -> None:
-        if len(self.known) >= VARIANTS_KEPT:
-            del self.known[0]
-        self.known.append(known)
-
 
 class Outlines(Generic[Known]):
-    """What is known of sequences of nodes, by their primitives."""
+    """What is known of sequences of nodes, by their primitives. The oldest are forgotten. Safe from several threads."""
 
     def __init__(self) -> None:
         self._sequences: dict[tuple[Primitive, ...], Variants[Known]] = {}
+        self._weight = 0
+        self._lock = Lock()
 
     def of(self, nodes: Sequence[Node]) -> Variants[Known]:
         primitives = tuple([node.primitive for node in nodes])
         variants = self._sequences.get(primitives)
         if variants is None:
-            if len(self._sequences) >= SEQUENCES_KEPT:
-                del self._sequences[next(iter(self._sequences))]
-            variants = self._sequences[primitives] = Variants()
+            variants = Variants(len(primitives))
+            with self._lock:
+                if primitives not in self._sequences:
+                    self._sequences[primitives] = variants
+                    self._add(variants.length)
         return variants
+
+    def learn(self, variants: Variants[Known], known: Known) -> None:
+        with self._lock:
+            variants.known.append(known)
+            if len(variants.known) > VARIANTS_KEPT:
+                del variants.known[0]
+            else:
+                self._add(variants.length)
+
+    def _add(self, length: int) -> None:
+        self._weight += length
+        while self._weight > NODES_KEPT and len(self._sequences) > 1:
+            oldest = self._sequences.pop(next(iter(self._sequences)))
+            self._weight -= oldest.length * (1 + len(oldest.known))
+            oldest.length = 0  # for who still holds it and learns
 
 
 def picker(positions: list[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:

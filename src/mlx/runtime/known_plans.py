@@ -12,7 +12,6 @@ from mlx.ir.node import Node, recorder
 from mlx.ir.outline import Outline, Outlines, Variants, picker
 from mlx.runtime.plan import Plan
 
-
 LEAST_NODES = 8  # below which planning takes no longer than to find out that it can be spared
 
 
@@ -29,7 +28,7 @@ class Draft:
 
     def learn(self, plan: Plan, rest: list[Node]) -> None:
         """Keep the plan that was made of the pending nodes, and left `rest` of them pending."""
-        self._variants.learn(KnownPlan(self, plan, rest))
+        _known.learn(self._variants, KnownPlan(self, plan, rest))
 
 
 class KnownPlan:
@@ -67,7 +66,7 @@ class KnownPlan:
         if list(map(getrefcount, pending)) != self._counts or not self._are_roots(pending, roots):
             return None
         leaves = self._outline.leaves(pending)
-        if leaves is None or [node.value for node in pending].count(None) < len(pending):
+        if leaves is None:
             return None
         for leaf in leaves:
             if leaf.value is None:
@@ -93,8 +92,8 @@ _known: Outlines[KnownPlan] = Outlines()
 
 def plan_as_before(pending: list[Node], roots: list[Node] | None) -> tuple[Plan | None, Draft | None]:
     """The plan of pending nodes if it is known; otherwise a draft if it should be learned."""
-    if len(pending) < LEAST_NODES:
-        return None, None
+    if len(pending) < LEAST_NODES or [node.value for node in pending].count(None) < len(pending):
+        return None, None  # another thread computed some of them
     variants = _known.of(pending)
     for known in variants.known:
         plan = known.plan(pending, roots)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from sys import getrefcount
 
 from mlx.ir.node import Node, hooks, recorder
@@ -19,7 +18,7 @@ from mlx.ir.primitive import PLACEHOLDER, SCALAR, Leaf
 from mlx.ir.sizes import depends_on_sizes, open_sizes, settled
 from mlx.ir.trace import RESULT
 from mlx.ir.walk import ancestors, in_recorded_order
-from mlx.runtime.known_plans import Draft, plan_as_before
+from mlx.runtime.known_plans import plan_as_before
 from mlx.runtime.plan import COUNT_WITHOUT_HOLDER, Plan, number
 
 

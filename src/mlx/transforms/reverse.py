@@ -38,7 +38,7 @@ def backward(outputs: Sequence[Node], cotangents: Sequence[Node], tracers: Seque
     if variants.missed() and recorder().pending is pending:
         known = _learned(window, ends, first, pending[length:], products)
         if known is not None:
-            variants.learn(known)
+            _known.learn(variants, known)
     return products
 
 
