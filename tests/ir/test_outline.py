@@ -118,13 +118,28 @@ def test_what_comes_again_is_learned_and_what_always_differs_ever_more_seldom() 
     assert [number for number, should in enumerate(learned, 1) if should] == [2, 4, 8, 16, 32, 64]
 
 
+def test_what_has_not_fitted_for_long_is_seldom_tried() -> None:
+    known: Outlines[int] = Outlines()
+    variants = known.of(chain(placeholder(2), placeholder(2)))
+    known.learn(variants, 1)
+    tried = []
+    for _ in range(100):
+        tried.append(bool(variants.candidates))
+        variants.missed()
+    assert tried[: outlines.PATIENCE] == [True] * outlines.PATIENCE
+    assert [number for number, was in enumerate(tried) if was and number >= outlines.PATIENCE] == [16, 32, 64]
+    assert not variants.candidates
+    variants.fits()
+    assert variants.candidates
+
+
 def test_variants_and_nodes_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outlines, "NODES_KEPT", 30)
     known: Outlines[int] = Outlines()
     first = known.of(chain(placeholder(2), placeholder(2)))
     for number in range(20):
         known.learn(first, number)
-    assert first.known == list(range(20 - outlines.VARIANTS_KEPT, 20))
+    assert first.candidates == list(range(20 - outlines.VARIANTS_KEPT, 20))
 
     nodes = chain(placeholder(2), placeholder(2))
     sequences = [known.of(nodes * count) for count in range(2, 5)]  # 6 + 9 + 12 nodes beside the 27 of the first

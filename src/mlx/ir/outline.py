@@ -18,6 +18,7 @@ from mlx.ir.primitive import SCALAR, Primitive, is_static
 
 NODES_KEPT = 300_000  # of all sequences together, each counted once for itself and once for each of its variants
 VARIANTS_KEPT = 8  # of one sequence
+PATIENCE = 16  # misses in a row after which a sequence is seldom looked for
 
 Known = TypeVar("Known")
 
@@ -92,21 +93,43 @@ class Outline:
 class Variants(Generic[Known]):
     """What is known of the outlines of one sequence of primitives, which differ in shapes and parameters."""
 
-    __slots__ = ("_misses", "known", "length")
+    __slots__ = ("_known", "_misses", "_streak", "length")
 
     def __init__(self, length: int) -> None:
         self.length = length
-        self.known: list[Known] = []
+        self._known: list[Known] = []
         self._misses = 0
+        self._streak = 0
+
+    @property
+    def weight(self) -> int:
+        return self.length * (1 + len(self._known))
+
+    @property
+    def candidates(self) -> Sequence[Known]:
+        """What to try. Where nothing has fitted for long, as with a cache that grows, that is mostly nothing."""
+        if self._streak >= PATIENCE and not _is_power_of_two(self._streak):
+            return ()
+        return self._known
+
+    def fits(self) -> None:
+        """Say that a candidate fitted."""
+        self._streak = 0
 
     def missed(self) -> bool:
-        """Count that nothing known fits, and tell whether what fits should be learned.
+        """Say that none did, and ask whether what fits should be learned.
 
         The first time it should not, since most programs never come again; later ever more seldom, for a sequence that
         always comes in other shapes.
         """
+        self._streak += 1
         self._misses += 1
-        return self._misses > 1 and self._misses & (self._misses - 1) == 0
+        return self._misses > 1 and _is_power_of_two(self._misses)
+
+    def learn(self, known: Known) -> None:
+        self._known.append(known)
+        if len(self._known) > VARIANTS_KEPT:
+            del self._known[0]
 
 
 class Outlines(Generic[Known]):
@@ -125,22 +148,20 @@ class Outlines(Generic[Known]):
             with self._lock:
                 if primitives not in self._sequences:
                     self._sequences[primitives] = variants
-                    self._add(variants.length)
+                    self._add(variants.weight)
         return variants
 
     def learn(self, variants: Variants[Known], known: Known) -> None:
         with self._lock:
-            variants.known.append(known)
-            if len(variants.known) > VARIANTS_KEPT:
-                del variants.known[0]
-            else:
-                self._add(variants.length)
+            self._weight -= variants.weight
+            variants.learn(known)
+            self._add(variants.weight)
 
-    def _add(self, length: int) -> None:
-        self._weight += length
+    def _add(self, weight: int) -> None:
+        self._weight += weight
         while self._weight > NODES_KEPT and len(self._sequences) > 1:
             oldest = self._sequences.pop(next(iter(self._sequences)))
-            self._weight -= oldest.length * (1 + len(oldest.known))
+            self._weight -= oldest.weight
             oldest.length = 0  # for who still holds it and learns
 
 
@@ -149,6 +170,10 @@ def picker(positions: list[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
     if len(positions) > 1:
         return itemgetter(*positions)
     return lambda sequence: tuple([sequence[position] for position in positions])
+
+
+def _is_power_of_two(count: int) -> bool:
+    return count & (count - 1) == 0
 
 
 def _operands_of(nodes: Sequence[Node]) -> tuple[Node, ...]:

@@ -95,9 +95,10 @@ def plan_as_before(pending: list[Node], roots: list[Node] | None) -> tuple[Plan 
     if len(pending) < LEAST_NODES or [node.value for node in pending].count(None) < len(pending):
         return None, None  # another thread computed some of them
     variants = _known.of(pending)
-    for known in variants.known:
+    for known in variants.candidates:
         plan = known.plan(pending, roots)
         if plan is not None:
+            variants.fits()
             return plan, None
     if not variants.missed():
         return None, None

@@ -29,9 +29,10 @@ def backward(outputs: Sequence[Node], cotangents: Sequence[Node], tracers: Seque
     window = pending[bisect_left(pending, first, key=_serial) :]
     ends = (*outputs, *cotangents, *tracers)
     variants = _known.of(window)
-    for known in variants.known:
+    for known in variants.candidates:
         sources = _sources(known.outline, window, ends, first)
         if sources is not None:
+            variants.fits()
             return known.recipe.record(sources)
     length = len(pending)
     products = _pull_back(outputs, cotangents, tracers)
