@@ -39,7 +39,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> Compilations:
     monkeypatch.setattr(calls, "_kept", OrderedDict())
     monkeypatch.setattr(engine, "_families", defaultdict(engine.Family))
     monkeypatch.setattr(engine.Candidate, "compiled_nodes", 0)
-    monkeypatch.setattr(engine, "ASKED_AT_ONCE", 5)  # as 16 would be, in less time
+    monkeypatch.setattr(engine, "ASKED_AT_ONCE", 5)  # as 8 would be, in less time
     found = Compilations()
     compile_ = Compiled._compile
 

@@ -23,7 +23,7 @@ LONG_PROGRAM = 1_000  # nodes
 RUNS_A_SHAPE = 8  # that have to be seen of the compiled shapes, on average, before another one is compiled
 SHAPES_AT_SIGHT = 8  # variants of one structure that are compiled before they have been seen often themselves
 IDLE_AT_SIGHT = 4  # structures of the same primitives that are compiled at sight though they have not run so often
-ASKED_AT_ONCE = 16  # shapes, and idle structures, of functions that the user compiles
+ASKED_AT_ONCE = 8  # shapes, and idle structures, of functions that the user compiles
 EARNED_A_NODE = 5_000_000.0  # nanoseconds on NumPy, for each node, from which on compiling takes less than it saved
 NODES_COMPILED = 32_768  # in all the programs that earned it on CPUs; an executable takes about 16 kB a node
 
