@@ -91,6 +91,34 @@ def test_numbers_that_change_are_seen() -> None:
         np.testing.assert_array_equal((x * number - 0.5)[0, 0].item(), number - 0.5)
 
 
+def test_a_small_call_is_started_at_once() -> None:
+    doubled = mx.compile(lambda x: x * 2)
+    x = mx.array([1.0, 2.0])
+    mx.eval(doubled(x))  # makes the program
+    y = doubled(x)
+    assert y._node.value is not None
+    assert y.tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize("size", [2**14, 2**16])
+def test_a_call_waits_where_that_saves_memory(size: int) -> None:
+    doubled = mx.compile(lambda x: mx.broadcast_to(x[:1], (size,)) * 2)
+    x = mx.ones((size,))
+    mx.eval(doubled(x))
+    y = doubled(x)
+    assert y._node.value is None
+    np.testing.assert_array_equal(y, np.full(size, 2.0))
+
+
+def test_a_call_waits_for_arguments_that_are_not_computed_yet() -> None:
+    doubled = mx.compile(lambda x: x * 2)
+    x = mx.array([1.0, 2.0])
+    mx.eval(doubled(x))
+    y = doubled(x + 1)
+    assert y._node.value is None
+    assert y.tolist() == [4.0, 6.0]
+
+
 def test_an_executable_without_the_known_insides_is_called_as_documented() -> None:
     assert _directly(lambda *arguments: [sum(arguments)])([1, 2, 3]) == [6]
 

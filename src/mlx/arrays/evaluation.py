@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ def eval(*args: Any) -> None:
         >>> x = mx.array([1.0, 2.0]) * 2
         >>> mx.eval({"x": x, "more": [x + 1, "no array"]})
     """
-    nodes = list(_nodes_in(args))
+    nodes = _nodes_in(args)
     hooks.evaluate(nodes)
     for node in nodes:
         if node.value is not None:
@@ -55,7 +54,7 @@ def async_eval(*args: Any) -> None:
         >>> x.tolist()
         [2.0, 4.0]
     """
-    nodes = list(_nodes_in(args))
+    nodes = _nodes_in(args)
     mine = recorder()
     if mine.open_transforms and any(node.value is None and node.serial >= mine.first_open_serial for node in nodes):
         raise ValueError("[async_eval] Not allowed inside a graph transformation; use mx.eval, or call it outside.")
@@ -116,15 +115,18 @@ def _memory_of(value: Buffer) -> Any:
     return memory
 
 
-def _nodes_in(trees: tuple[Any, ...]) -> Iterator[Node]:
+def _nodes_in(trees: tuple[Any, ...]) -> list[Node]:
     """The nodes of every array in nested containers."""
+    nodes = []
     stack = list(trees)
     while stack:
         tree = stack.pop()
-        node = getattr(tree, "_node", None)
-        if type(node) is Node:
-            yield node
-        elif isinstance(tree, dict):
+        if isinstance(tree, dict):
             stack.extend(tree.values())
-        elif isinstance(tree, list | tuple):
+        elif isinstance(tree, (list, tuple)):
             stack.extend(tree)
+        else:
+            node = getattr(tree, "_node", None)
+            if type(node) is Node:
+                nodes.append(node)
+    return nodes

@@ -119,6 +119,7 @@ class Hooks:
     evaluate_held: Callable[[], None]
     run_call: Callable[[Call], None]
     run_calls: Callable[[], None]
+    start_calls: Callable[[], None]
     sweep: Callable[[], None]
     synchronize: Callable[[], None]
 

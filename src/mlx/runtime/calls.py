@@ -25,7 +25,7 @@ _kept: OrderedDict[Hashable, Program] = OrderedDict()
 class Program:
     """What runs a trace on an engine."""
 
-    __slots__ = ("_params", "candidate", "device", "program")
+    __slots__ = ("_params", "candidate", "device", "is_light", "program")
 
     def __init__(self, trace: Trace, key: Hashable, due: Candidate | None = None) -> None:
         """Look up or make the program. One that is due is to be compiled now."""
@@ -45,6 +45,7 @@ class Program:
         finally:
             plan.release()
         self.device = self.program.device
+        self.is_light = isinstance(self.program, Compiled) and self.program.is_light
         self._params = [node.primitive.program_params(node.params) for node in plan.nodes]
         _kept[key, plan.key] = self
         _kept.move_to_end((key, plan.key))
@@ -91,6 +92,16 @@ def program_of(trace: Trace) -> Program:
     elif program.candidate is not None and program.candidate.is_due():
         program = trace.programs[key] = Program(trace, key, program.candidate)
     return program
+
+
+def is_light(call: Call) -> bool:
+    """Whether a call can be run at once and takes so little memory that there is no reason to wait.
+
+    What is known by then is its program and all that it reads. Programs of arrays that may give their memory to results
+    wait until the caller has let go of them.
+    """
+    program = call.trace.programs.get((engine.pinned(), default_device().type))
+    return program is not None and program.is_light and None not in [node.value for node in call.leaves]
 
 
 def is_awaited(call: Call) -> bool:

@@ -29,6 +29,7 @@ DONATIONS_MISSED = 3  # runs that could have donated more than the executable ta
 HANDED_OVER_ON_CPU = 65536  # bytes up to which a host array is copied at each call rather than once for all calls
 HANDED_OVER = 4096
 HANDED_OVER_TIMES = 16  # after which it is put on the device nevertheless, which takes as long as 20 copies
+LIGHT = 65536  # bytes of results below which a call need not wait until one is asked for
 
 
 @contextmanager
@@ -212,6 +213,7 @@ class Compiled:
         self.handed_over = HANDED_OVER_ON_CPU if on_cpu else HANDED_OVER
         # A GPU replays its launches from a graph as long as inputs and outputs stay where they are.
         self.donated_from = DONATED_ON_CPU if on_cpu else 1
+        self.is_light = all(node.nbytes < self.donated_from for node in plan.leaves) and sum(self.output_bytes) < LIGHT
 
     def run(self, inputs: Inputs) -> list[Any]:
         """The device arrays of the program's outputs, possibly still being computed."""

@@ -15,7 +15,7 @@ from mlx.ir.trace import RESULT, Call
 from mlx.ir.walk import in_recorded_order
 from mlx.primitives.shape import BROADCAST, TRANSPOSE
 from mlx.runtime import engine
-from mlx.runtime.calls import is_awaited, program_of
+from mlx.runtime.calls import is_awaited, is_light, program_of
 from mlx.runtime.compiler import Compiled, wait_for_all
 from mlx.runtime.devices import DeviceType, default_device
 from mlx.runtime.engine import Candidate
@@ -87,6 +87,13 @@ def run_calls() -> None:
                 if call.results:
                     mine.calls.insert(0, call)
                 raise
+
+
+def start_calls() -> None:
+    """Run the calls that this thread made where nothing is gained by waiting until a result is asked for."""
+    calls = recorder().calls
+    if calls and all(map(is_light, calls)):
+        run_calls()
 
 
 def run_call(call: Call) -> None:
@@ -223,5 +230,6 @@ hooks.evaluate = evaluate
 hooks.evaluate_held = evaluate_held
 hooks.run_call = run_call
 hooks.run_calls = run_calls
+hooks.start_calls = start_calls
 hooks.sweep = sweep
 hooks.synchronize = wait_for_all

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 from mlx.arrays.array import array
-from mlx.ir.node import Node, recorder
+from mlx.ir.node import Node, hooks, recorder
 from mlx.ir.sizes import Size, open_sizes
 from mlx.ops.arguments import flag
 from mlx.transforms.tracing import Traced, filled, trace_function, write_back
@@ -188,6 +188,7 @@ class _Compiled:
             results = traced.trace.replay(nodes)
         else:
             results = traced.trace.call(nodes)
+            hooks.start_calls()
         if self.outputs is not None:
             write_back(self.outputs, traced.state, results)
         return filled(traced.result, results)
