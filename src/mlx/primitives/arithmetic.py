@@ -15,6 +15,7 @@ from mlx.ir.node import Node, record
 from mlx.ir.primitive import SCALAR, Primitive, broadcast_shape, scalar_node
 from mlx.ir.sizes import depends_on_sizes
 from mlx.primitives.complex import REAL
+from mlx.primitives.cpu_exponential import power
 from mlx.primitives.elementwise import (
     SELECT,
     Elementwise,
@@ -296,7 +297,7 @@ def _power_xla(xla: Any, a: Any, b: Any) -> Any:
         return _power_of_integers(xla, a, b)
     if a.dtype.kind == "c":  # XLA knows no 0 ** 0 here
         return xla.lax.select(b == 0, xla.jnp.ones_like(a), xla.lax.pow(a, b))
-    return xla.lax.pow(a, b)
+    return power(xla, a, b)
 
 
 def _power_of_integers(xla: Any, a: Any, b: Any) -> Any:

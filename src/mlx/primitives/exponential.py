@@ -11,12 +11,13 @@ from mlx.ir.node import Node
 from mlx.primitives.arithmetic import EQUAL
 from mlx.primitives.bitwise import LOGICAL_AND
 from mlx.primitives.classification import ISNAN
+from mlx.primitives.cpu_exponential import logarithm_of_one_plus
 from mlx.primitives.elementwise import SELECT, Elementwise
 
-EXP = Elementwise("exp", 1, np.exp, "exp", (lambda out, x: out,), nanoseconds=2.0)
-EXPM1 = Elementwise("expm1", 1, np.expm1, "expm1", (lambda out, x: out + 1,), nanoseconds=8.0)
-LOG = Elementwise("log", 1, np.log, "log", (lambda out, x: 1.0 / x,), nanoseconds=2.0)
-LOG1P = Elementwise("log1p", 1, np.log1p, "log1p", (lambda out, x: 1.0 / (x + 1.0),), nanoseconds=8.0)
+EXP = Elementwise("exp", 1, np.exp, "exp", (lambda out, x: out,), nanoseconds=1.0)
+EXPM1 = Elementwise("expm1", 1, np.expm1, "expm1", (lambda out, x: out + 1,), nanoseconds=2.0)
+LOG = Elementwise("log", 1, np.log, "log", (lambda out, x: 1.0 / x,), nanoseconds=1.0)
+LOG1P = Elementwise("log1p", 1, np.log1p, logarithm_of_one_plus, (lambda out, x: 1.0 / (x + 1.0),), nanoseconds=2.0)
 
 
 def _logarithm(name: str, kernel: Any, base: float) -> Elementwise:
@@ -87,5 +88,5 @@ LOGADDEXP = Elementwise(
     _logaddexp,
     _logaddexp_xla,
     (_share, lambda out, a, b: _share(out, b, a)),
-    nanoseconds=15.0,
+    nanoseconds=20.0,
 )

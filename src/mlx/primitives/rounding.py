@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mlx.primitives.cpu_remainder import remainder
 from mlx.primitives.elementwise import Elementwise
 
 ZERO = (None,)
@@ -75,9 +76,15 @@ def _remainder_xla(xla: Any, a: Any, b: Any) -> Any:
         rest = lax.rem(a, b)
         rest = lax.select((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest)
         return lax.select(by_zero, a, rest)
-    rest = lax.rem(a, b)
-    return lax.select((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest)
+    return _remainder_of_floats(xla, a, b)
 
+
+def _remainder_of_floats_xla(xla: Any, a: Any, b: Any) -> Any:
+    rest = xla.lax.rem(a, b)
+    return xla.lax.select((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest)
+
+
+_remainder_of_floats = remainder(_remainder_of_floats_xla)
 
 REMAINDER = Elementwise(
     "remainder",
@@ -85,5 +92,5 @@ REMAINDER = Elementwise(
     _remainder,
     _remainder_xla,
     (1, lambda out, a, b: -FLOOR_DIVIDE(a, b)),
-    nanoseconds=12.0,
+    nanoseconds=20.0,
 )

@@ -22,9 +22,9 @@ def _arccosh_slope(out: Node, x: Node) -> Node:
     return RSQRT(SQUARE(x) - 1.0)
 
 
-SIN = Elementwise("sin", 1, np.sin, sine, (lambda out, x: COS(x),), nanoseconds=4.0)
-COS = Elementwise("cos", 1, np.cos, cosine, (lambda out, x: -SIN(x),), nanoseconds=4.0)
-TAN = Elementwise("tan", 1, np.tan, tangent, (lambda out, x: 1.0 + SQUARE(out),), nanoseconds=12.0)
+SIN = Elementwise("sin", 1, np.sin, sine, (lambda out, x: COS(x),), nanoseconds=1.0)
+COS = Elementwise("cos", 1, np.cos, cosine, (lambda out, x: -SIN(x),), nanoseconds=1.0)
+TAN = Elementwise("tan", 1, np.tan, tangent, (lambda out, x: 1.0 + SQUARE(out),), nanoseconds=2.0)
 
 ARCSIN = Elementwise(
     "arcsin",
@@ -32,7 +32,7 @@ ARCSIN = Elementwise(
     np.arcsin,
     arcsine,
     (lambda out, x: RSQRT(_complement(x)),),
-    nanoseconds=8.0,
+    nanoseconds=2.0,
 )
 ARCCOS = Elementwise(
     "arccos",
@@ -40,9 +40,9 @@ ARCCOS = Elementwise(
     np.arccos,
     arccosine,
     (lambda out, x: -RSQRT(_complement(x)),),
-    nanoseconds=8.0,
+    nanoseconds=2.0,
 )
-ARCTAN = Elementwise("arctan", 1, np.arctan, arctangent, (lambda out, x: 1.0 / (1.0 + SQUARE(x)),), nanoseconds=10.0)
+ARCTAN = Elementwise("arctan", 1, np.arctan, arctangent, (lambda out, x: 1.0 / (1.0 + SQUARE(x)),), nanoseconds=2.0)
 
 
 def _squared_distance(a: Node, b: Node) -> Node:
@@ -58,12 +58,12 @@ ARCTAN2 = Elementwise(
         lambda out, a, b: b / _squared_distance(a, b),
         lambda out, a, b: -(a / _squared_distance(a, b)),
     ),
-    nanoseconds=20.0,
+    nanoseconds=4.0,
 )
 
-SINH = Elementwise("sinh", 1, np.sinh, "sinh", (lambda out, x: COSH(x),), nanoseconds=8.0)
-COSH = Elementwise("cosh", 1, np.cosh, "cosh", (lambda out, x: SINH(x),), nanoseconds=8.0)
-TANH = Elementwise("tanh", 1, np.tanh, "tanh", (lambda out, x: 1.0 - SQUARE(out),), nanoseconds=4.0)
+SINH = Elementwise("sinh", 1, np.sinh, "sinh", (lambda out, x: COSH(x),), nanoseconds=2.0)
+COSH = Elementwise("cosh", 1, np.cosh, "cosh", (lambda out, x: SINH(x),), nanoseconds=2.0)
+TANH = Elementwise("tanh", 1, np.tanh, "tanh", (lambda out, x: 1.0 - SQUARE(out),), nanoseconds=1.0)
 
 
 def _arcsinh_xla(xla: Any, x: Any) -> Any:
@@ -77,8 +77,6 @@ def _arcsinh_xla(xla: Any, x: Any) -> Any:
     return lax.select(left, -lax.conj(out), out)
 
 
-ARCSINH = Elementwise(
-    "arcsinh", 1, np.arcsinh, _arcsinh_xla, (lambda out, x: RSQRT(1.0 + SQUARE(x)),), nanoseconds=15.0
-)
-ARCCOSH = Elementwise("arccosh", 1, np.arccosh, cut_along_the_real_axis("acosh"), (_arccosh_slope,), nanoseconds=15.0)
-ARCTANH = Elementwise("arctanh", 1, np.arctanh, "atanh", (lambda out, x: 1.0 / _complement(x),), nanoseconds=15.0)
+ARCSINH = Elementwise("arcsinh", 1, np.arcsinh, _arcsinh_xla, (lambda out, x: RSQRT(1.0 + SQUARE(x)),), nanoseconds=4.0)
+ARCCOSH = Elementwise("arccosh", 1, np.arccosh, cut_along_the_real_axis("acosh"), (_arccosh_slope,), nanoseconds=4.0)
+ARCTANH = Elementwise("arctanh", 1, np.arctanh, "atanh", (lambda out, x: 1.0 / _complement(x),), nanoseconds=4.0)
