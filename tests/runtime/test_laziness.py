@@ -128,6 +128,30 @@ def test_gradients_accumulated_over_a_thousand_micro_batches(counter: Counter) -
     np.testing.assert_allclose(np.array(accumulated), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("limit", range(8, 24))
+def test_what_is_cut_apart_is_computed_once(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[tuple[int, int]] = []
+    run = evaluation._run
+
+    def noted(plan: Any) -> None:
+        planned.append((len(plan.nodes), len(plan.outputs)))
+        run(plan)
+
+    monkeypatch.setattr(evaluation, "_run", noted)
+    x = mx.array([[2.0, 0.0], [0.0, 3.0]])
+    mx.eval(x)
+    recorder().limit = limit
+    with mx.engine("numpy"):
+        for _ in range(3):  # of what recurs, the step with two outputs is the rarest
+            x = mx.abs(mx.abs(mx.abs(x)))
+            q, r = mx.linalg.qr(x)
+            x = mx.abs(mx.abs(mx.abs(q @ r)))
+        mx.eval(x)
+    assert sum(nodes for nodes, _ in planned) == 3 * 10
+    assert all(outputs <= 3 for _, outputs in planned)
+    np.testing.assert_allclose(np.array(x), [[2.0, 0.0], [0.0, 3.0]], rtol=1e-5)
+
+
 def test_schedules_and_fill_values_share_a_compilation(counter: Counter) -> None:
     w = mx.array(np.ones((4, 2)))
     mx.eval(w)

@@ -18,6 +18,7 @@ from mlx.ir.primitive import PLACEHOLDER, SCALAR, Leaf
 from mlx.ir.sizes import depends_on_sizes, open_sizes, settled
 from mlx.ir.trace import RESULT
 from mlx.ir.walk import ancestors, in_recorded_order
+from mlx.primitives.structure import PROJECT
 from mlx.runtime.known_plans import plan_as_before
 from mlx.runtime.plan import COUNT_WITHOUT_HOLDER, Plan, number
 
@@ -44,7 +45,7 @@ def plan_recurring() -> Plan | None:
     program. What the newer part uses of the older one counts as held. Without a recurrence all of it is planned.
     """
     mine = recorder()
-    cut = _last_recurrence(mine.pending)
+    cut = _between_steps(mine.pending, _last_recurrence(mine.pending))
     newer = mine.pending[cut:]
     del mine.pending[cut:]
     plan = _plan(None)
@@ -61,6 +62,22 @@ def _last_recurrence(pending: list[Node]) -> int:
         return len(pending)
     rarest = min(repeated, key=counts.__getitem__)  # the first of the rarest: the same one in the same window
     return len(steps) - steps[::-1].index(rarest)
+
+
+def _between_steps(pending: list[Node], cut: int) -> int:
+    """The next position that does not part a node of many outputs from these: its own value is not kept.
+
+    At the end of the list it is the one before the node, since further outputs may be about to be recorded.
+    """
+    while cut < len(pending) and pending[cut].primitive is PROJECT:
+        cut += 1
+    if cut == len(pending):
+        last = cut - 1
+        while last >= 0 and pending[last].primitive is PROJECT:
+            last -= 1
+        if last >= 0 and pending[last].primitive.many:
+            return last
+    return cut
 
 
 def drop_dead() -> None:
@@ -110,10 +127,11 @@ def _plan(roots: list[Node] | None, among_placeholders: bool = False) -> Plan | 
         plan.release()
         mine.pending = in_recorded_order(selected + mine.pending)
         needed = set(ancestors(roots or ()))
-        for leaf in unknown:
-            if leaf.primitive is RESULT and leaf in needed:  # of a call that another thread made
-                hooks.run_call(leaf.params[0])  # type: ignore[arg-type]
+        results = [leaf for leaf in unknown if leaf.primitive is RESULT and leaf in needed]
+        for call in [result.params[0] for result in results]:  # that another thread made
+            hooks.run_call(call)  # type: ignore[arg-type]
         _adopt_foreign([node for node in unknown if not isinstance(node.primitive, Leaf)], mine.pending)
+        del plan, draft, alive, held, selected, unknown, needed, results  # or what they hold would be kept as outputs
         return _plan(roots, among_placeholders=True)
     if draft is not None:
         draft.learn(plan, mine.pending)
