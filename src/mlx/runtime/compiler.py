@@ -21,6 +21,7 @@ from mlx.ir.primitive import Leaf
 from mlx.primitives.shape import BROADCAST, RESHAPE, TRANSPOSE
 from mlx.primitives.structure import BARRIER, PROJECT, STOP_GRADIENT, TRACER
 from mlx.runtime.devices import DeviceType, default_device, gpu_is_available
+from mlx.runtime.donation import order_of_outputs, read_again_by_products
 from mlx.runtime.engine import Candidate
 from mlx.runtime.plan import Inputs, Plan
 
@@ -207,6 +208,8 @@ class Compiled:
         # A compiler for GPUs was seen to overwrite an input before it had copied it to where it is returned.
         self.donates = not any(_is_passed_through(node) for node in plan.outputs)
         self.donated: set[int] = set()
+        self.returned = list(range(len(self.outputs)))  # the outputs in the order in which the executable returns them
+        self.in_order = True
         self.missed = 0
         self.device = xla.device
         on_cpu = xla.platform == "cpu"
@@ -237,7 +240,12 @@ class Compiled:
             buffer = inputs.leaves[position].value
             if buffer is not None and buffer.host is None:
                 buffer.give_up()
-        return outputs
+        if self.in_order:
+            return outputs
+        in_order = list(outputs)
+        for position, output in zip(self.returned, outputs, strict=True):
+            in_order[position] = output
+        return in_order
 
     def _choose_donations(self, inputs: Inputs, free: set[int]) -> None:
         """Decide which leaves the executable may overwrite: free ones that have the size of an output."""
@@ -338,6 +346,10 @@ class Compiled:
     def _compile(self, arguments: list[Any]) -> Callable[..., Any]:
         first = len(arguments) - len(self.leaf_numbers)
         donated = tuple(first + position for position in sorted(self.donated))
+        given = {self.leaf_numbers[at]: _kind(arguments[first + at]) for at in sorted(self.donated)}
+        kinds = [(size, np.dtype(dtype.numpy)) for size, dtype in self.outputs]
+        self.returned = order_of_outputs(self.steps, given, self.output_numbers, kinds)
+        self.in_order = self.returned == list(range(len(kinds)))
         program = xla.jax.jit(self._trace, keep_unused=True, donate_argnums=donated)
         saves_memory = any(step.primitive is BARRIER for step in self.steps)
         has_loops = any(isinstance(parameter, Body) for step in self.steps for parameter in step.params)
@@ -357,7 +369,11 @@ class Compiled:
         for index, host in self.constants:
             values[index] = xla.jnp.asarray(host)
         values.update(zip(self.leaf_numbers, rest, strict=True))
-        kept_apart = _shared_with_products(self.steps) if self.device.platform == "cpu" else ()
+        on_cpu = self.device.platform == "cpu"
+        kept_apart = _shared_with_products(self.steps) if on_cpu else ()
+        donated = {self.leaf_numbers[position] for position in self.donated} if on_cpu else set()
+        read_again = read_again_by_products(self.steps, donated)
+        afterwards: dict[int, Any] = {}  # by its number, what a donated leaf is once products have read it
         dynamic = 0
         for step in self.steps:
             primitive, params = step.primitive, step.params
@@ -366,13 +382,20 @@ class Compiled:
                     params = (tuple(next(traced_numbers) for _ in params[0]), *params[1:])  # type: ignore[attr-defined]
                 dynamic += 1
             operands = [values[index] for index in step.operands]
+            if afterwards and not primitive.reads_memory:
+                operands = [afterwards.get(index, x) for index, x in zip(step.operands, operands, strict=True)]
             if primitive.arity is None:
                 values[step.number] = primitive.lower(xla, operands, *params)  # type: ignore[misc]
             else:
                 values[step.number] = primitive.lower(xla, *operands, *params)  # type: ignore[misc]
             if step.number in kept_apart:
                 values[step.number] = xla.lax.optimization_barrier(values[step.number])
-        return [values[number] for number in self.output_numbers]
+            if step.number in read_again:
+                leaf = read_again[step.number]
+                values[step.number], afterwards[leaf] = xla.lax.optimization_barrier(
+                    (values[step.number], afterwards.get(leaf, values[leaf]))
+                )
+        return [values[self.output_numbers[position]] for position in self.returned]
 
 
 _PASSING = (TRACER, STOP_GRADIENT, RESHAPE, BROADCAST, TRANSPOSE)  # without computing, or not always
@@ -391,12 +414,16 @@ def _shared_with_products(steps: list[Step]) -> set[int]:
         if step.primitive.reads_memory:
             for number in step.operands:
                 is_shared = uses[number] > 1
-                while number in by_number and by_number[number].primitive in (RESHAPE, STOP_GRADIENT):
+                while number in by_number and by_number[number].primitive in (TRACER, RESHAPE, STOP_GRADIENT):
                     (number,) = by_number[number].operands
                     is_shared = is_shared or uses[number] > 1
                 if is_shared and number in by_number and not by_number[number].primitive.reads_memory:
                     shared.add(number)
     return shared
+
+
+def _kind(argument: Any) -> tuple[int, Any]:
+    return argument.size, argument.dtype
 
 
 def _is_passed_through(node: Node) -> bool:
