@@ -15,7 +15,7 @@ import mlx.core as mx
 import mlx.runtime.evaluate as evaluation
 from mlx.ir.node import recorder
 from mlx.runtime import known_plans, planning
-from mlx.runtime.plan import Plan, number
+from mlx.runtime.plan import Plan, plan_of
 
 TIMES = 6  # a plan is learned the second time, or the fourth
 
@@ -30,10 +30,11 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         plan, draft = take(pending, roots)
         if plan is not None:
             taken.append(plan)
-            fresh = number(plan.nodes, plan.outputs)
+            fresh = plan_of(plan.recorded, plan.held)
             try:
                 assert plan.key == fresh.key
-                assert plan.uses == fresh.count_uses()
+                assert plan.uses == fresh.count_uses(fresh.recorded)
+                assert list(plan.params) == list(fresh.params)
                 for part in ("leaves", "leaf_numbers", "scalars", "numbers", "output_numbers", "size"):
                     assert getattr(plan, part) == getattr(fresh, part), part
             finally:

@@ -12,7 +12,7 @@ import pytest
 import mlx.core as mx
 import mlx.nn as nn
 from mlx.ir.outline import Outlines
-from mlx.ir.recipe import Recipe
+from mlx.primitives.recipe import Recipe
 from mlx.transforms import reverse
 
 TIMES = 5  # a pass is learned the second time
@@ -22,13 +22,13 @@ TIMES = 5  # a pass is learned the second time
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
     """The passes that were recorded again; none is known before the test."""
     found: list[Recipe] = []
-    record = Recipe.record
+    finish = Recipe._from
 
-    def noted(self: Recipe, sources: list[Any]) -> list[Any]:
+    def noted(self: Recipe, sources: Any, outputs: Any) -> list[Any]:
         found.append(self)
-        return record(self, sources)
+        return finish(self, sources, outputs)
 
-    monkeypatch.setattr(Recipe, "record", noted)
+    monkeypatch.setattr(Recipe, "_from", noted)
     monkeypatch.setattr(reverse, "_known", Outlines())
     return found
 

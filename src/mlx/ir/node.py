@@ -194,6 +194,23 @@ def leaves_without_value(
     return leaves
 
 
+def detached(
+    primitive: Primitive, inputs: tuple[Node, ...], params: tuple[Hashable, ...], shape: Shape, dtype: Dtype
+) -> Node:
+    """A node that is not recorded: part of a program that the planner writes down."""
+    node = _new(Node)
+    node.primitive = primitive
+    node.inputs = inputs
+    node.params = params
+    node.shape = shape
+    node.dtype = dtype
+    node.serial = -1
+    node.value = None
+    node.index = -1
+    node.uses = 0
+    return node
+
+
 class OpenTransform:
     """Marks that a transform follows what this thread records: evaluation then keeps the graph behind its values.
 

@@ -8,7 +8,6 @@ flat lists, which takes a fraction of the time of looking at each node.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from itertools import chain
 from operator import itemgetter
 from threading import Lock
 from typing import Any, Generic, TypeVar
@@ -177,7 +176,10 @@ def _is_power_of_two(count: int) -> bool:
 
 
 def _operands_of(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    return tuple(chain.from_iterable([node.inputs for node in nodes]))
+    operands: list[Node] = []
+    for node in nodes:
+        operands += node.inputs  # twice as fast as a comprehension
+    return tuple(operands)
 
 
 def _is_shortened(primitive: Primitive) -> bool:

@@ -58,6 +58,7 @@ class Primitive:
         reads_memory: bool = False,
         cost: Callable[[Node], float] | None = None,
         nanoseconds: float = 0.5,
+        listed: bool = True,
     ) -> None:
         """Declare a primitive and enter it in `PRIMITIVES`.
 
@@ -76,6 +77,7 @@ class Primitive:
             reads_memory: its operands lie in memory also where a compiler fuses what it can, as those of the
                 `library_bound` do.
             cost: estimated nanoseconds of the NumPy kernel for a node, where `nanoseconds` an output element is wrong.
+            listed: stands for an operation. What only planning knows is not entered.
         """
         self.name = name
         self.arity = arity
@@ -95,9 +97,10 @@ class Primitive:
         self.nanoseconds = nanoseconds
         self.cost = cost or self._cost_by_elements
         self.differentiable = vjp is not None
-        if name in PRIMITIVES:
-            raise ValueError(f"primitive {name} is declared twice")
-        PRIMITIVES[name] = self
+        if listed:
+            if name in PRIMITIVES:
+                raise ValueError(f"primitive {name} is declared twice")
+            PRIMITIVES[name] = self
 
     def __repr__(self) -> str:
         return self.name

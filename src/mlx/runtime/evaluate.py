@@ -128,16 +128,16 @@ def _run(plan: Plan) -> None:
         values = program.run(plan)
     except BaseException:
         plan.release()
-        _put_back(plan.nodes)
+        _put_back(plan.recorded)
         raise
     if isinstance(program, Compiled):
         _store(plan, buffers_on(program.device, values, program.output_bytes))
     else:
-        _store(plan, map(_host_buffer, plan.outputs, values))
+        _store(plan, map(_host_buffer, plan.held, values))
     plan.release()
     recorder().limit = FIRST_LIMIT
     if recorder().open_transforms:
-        _put_back([node for node in plan.nodes if node.value is None])
+        _put_back([node for node in plan.recorded if node.value is None])
 
 
 def _read(leaves: list[Node]) -> None:
@@ -189,7 +189,7 @@ def _new_program(plan: Plan, due: Candidate | None = None) -> Interpreted | Comp
 def _store(plan: Plan, buffers: Iterable[Buffer]) -> None:
     mine = recorder()
     first_open = mine.first_open_serial if mine.open_transforms else None
-    for node, buffer in zip(plan.outputs, buffers, strict=True):
+    for node, buffer in zip(plan.held, buffers, strict=True):
         node.value = buffer
         if first_open is not None and node.serial >= first_open:
             mine.evaluated_inside.append(node)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sys import getrefcount
 
-from mlx.ir.node import Node, recorder
+from mlx.ir.node import Node, detached, recorder
 from mlx.ir.outline import Outline, Outlines, Variants, picker
 from mlx.runtime.plan import Plan
 
@@ -32,34 +32,59 @@ class Draft:
 
 
 class KnownPlan:
-    """A plan as positions among the pending nodes and their leaves."""
+    """A plan as positions among the pending nodes and their leaves.
+
+    Of steps of recipes, which are not among the pending nodes, it keeps nodes without operands, and the numbers.
+    """
 
     __slots__ = (
         "_counts",
+        "_held",
+        "_key",
+        "_leaf_numbers",
         "_leaves",
-        "_model",
         "_nodes",
         "_numbers",
+        "_numbers_of_steps",
         "_outline",
-        "_outputs",
+        "_output_numbers",
+        "_recorded",
         "_rest",
         "_roots",
         "_scalars",
+        "_size",
+        "_steps",
+        "_uses",
     )
 
     def __init__(self, draft: Draft, plan: Plan, rest: list[Node]) -> None:
         self._outline = draft.outline
         self._counts = draft.counts
         self._roots = draft.roots
-        positions, leaves = draft.positions, draft.leaves
-        self._nodes = picker([positions[node.serial] for node in plan.nodes])
-        self._numbers = [positions[node.serial] for node in plan.nodes if node.primitive.dynamic]
-        self._outputs = picker([positions[node.serial] for node in plan.outputs])
+        self._leaf_numbers, self._output_numbers = plan.leaf_numbers, plan.output_numbers
+        self._size, self._key = plan.size, plan.key
+        self._uses = plan.count_uses(plan.recorded)
+
+        positions = draft.positions
+        self._recorded = picker([positions[node.serial] for node in plan.recorded])
+        self._held = picker([positions[node.serial] for node in plan.held])
         self._rest = picker([positions[node.serial] for node in rest])
+        self._steps: list[Node] = []
+        places = []
+        for node in plan.nodes:
+            if node.serial in positions:
+                places.append(positions[node.serial])
+            else:
+                places.append(len(positions) + len(self._steps))
+                self._steps.append(detached(node.primitive, (), node.params, node.shape, node.dtype))
+        self._nodes = picker(places)
+        self._numbers = [place for place, node in enumerate(plan.nodes) if node.primitive.dynamic]
+
+        leaves = draft.leaves
         self._leaves = picker([leaves[node.serial] for node in plan.leaves])
+        self._numbers_of_steps = [node for node in plan.scalars if node.serial not in leaves]
+        leaves = {**leaves, **{node.serial: len(leaves) + i for i, node in enumerate(self._numbers_of_steps)}}
         self._scalars = picker([leaves[node.serial] for node in plan.scalars])
-        plan.uses = plan.count_uses()
-        self._model = plan.of_others([], [], [], [], [])
 
     def plan(self, pending: list[Node], roots: list[Node] | None) -> Plan | None:
         """The plan of other pending nodes; None where it could be another one."""
@@ -71,13 +96,13 @@ class KnownPlan:
         for leaf in leaves:
             if leaf.value is None:
                 return None
-        plan = self._model.of_others(
-            nodes=list(self._nodes(pending)),
-            leaves=list(self._leaves(leaves)),
-            scalars=list(self._scalars(leaves)),
-            outputs=list(self._outputs(pending)),
-            numbers=[pending[position].params[0] for position in self._numbers],
-        )
+        nodes = list(self._nodes(pending + self._steps))
+        plan = Plan(nodes, list(self._held(pending)))
+        plan.recorded = list(self._recorded(pending))
+        plan.leaves, plan.scalars = list(self._leaves(leaves)), list(self._scalars(leaves + self._numbers_of_steps))
+        plan.numbers = [nodes[place].params[0] for place in self._numbers]
+        plan.leaf_numbers, plan.output_numbers = self._leaf_numbers, self._output_numbers
+        plan.size, plan.key, plan.uses = self._size, self._key, self._uses
         recorder().pending = list(self._rest(pending))
         return plan
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
+from operator import add
 from sys import getrefcount
 from typing import Protocol
 
-from mlx.ir.node import Node
-from mlx.ir.primitive import SCALAR, is_static
+from mlx.ir.dtypes import Dtype
+from mlx.ir.node import Node, Shape, detached
+from mlx.ir.primitive import SCALAR, Params, Primitive, is_static
 from mlx.ir.trace import Trace
+from mlx.primitives.recipe import CALL
+from mlx.primitives.structure import PROJECT
 
 
 class Inputs(Protocol):
@@ -45,6 +49,9 @@ class Key:
 class Plan:
     """One evaluation: `nodes` in order, `leaves` in order of first use, `outputs` among the nodes.
 
+    `recorded` and `held` are nodes and outputs as the program was recorded. `nodes` and `outputs` are the same ones,
+    or, where calls of recipes were recorded, copies with the steps in place of the calls.
+
     Nodes, leaves and Python numbers share one numbering, kept in `Node.index` until `release`; `leaf_numbers` and
     `output_numbers` repeat it where it outlives that. `numbers` are the parameters that change values but no shapes
     (slice starts): they are no part of the key. `uses` says how often the nodes use each leaf, where it is known.
@@ -52,6 +59,7 @@ class Plan:
 
     __slots__ = (
         "constants",
+        "held",
         "key",
         "leaf_numbers",
         "leaves",
@@ -59,18 +67,19 @@ class Plan:
         "numbers",
         "output_numbers",
         "outputs",
+        "recorded",
         "scalars",
         "size",
         "uses",
     )
 
-    def __init__(self, nodes: list[Node]) -> None:
-        self.nodes = nodes
+    def __init__(self, nodes: list[Node], outputs: list[Node]) -> None:
+        self.nodes = self.recorded = nodes
+        self.outputs = self.held = outputs
         self.leaves: list[Node] = []
         self.leaf_numbers: list[int] = []
         self.constants: list[Node] = []
         self.scalars: list[Node] = []
-        self.outputs: list[Node] = []
         self.output_numbers: list[int] = []
         self.numbers: list[Hashable] = []
         self.size = 0
@@ -105,7 +114,9 @@ class Plan:
         if not positions:
             return set()
         if self.uses is None:
-            self.uses = self.count_uses()
+            self.uses = self.count_uses(self.nodes)
+            if self.recorded is not self.nodes:
+                self.uses = list(map(add, self.uses, self.count_uses(self.recorded)))
         free = set()
         for position in positions:
             node = self.leaves[position]
@@ -113,28 +124,18 @@ class Plan:
                 free.add(position)
         return free
 
-    def count_uses(self) -> list[int]:
-        """How often the nodes use each leaf."""
+    def count_uses(self, nodes: list[Node]) -> list[int]:
+        """How often nodes use each leaf."""
         uses = dict.fromkeys(self.leaves, 0)
-        for node in self.nodes:
+        for node in nodes:
             for operand in node.inputs:
                 if operand in uses:
                     uses[operand] += 1
         return list(uses.values())
 
-    def of_others(
-        self, nodes: list[Node], leaves: list[Node], scalars: list[Node], outputs: list[Node], numbers: list[Hashable]
-    ) -> Plan:
-        """The same plan of other nodes, which have no numbers. It lacks the constants, which are in the program."""
-        plan = Plan(nodes)
-        plan.leaves, plan.scalars, plan.outputs, plan.numbers = leaves, scalars, outputs, numbers
-        plan.leaf_numbers, plan.output_numbers = self.leaf_numbers, self.output_numbers
-        plan.size, plan.key, plan.uses = self.size, self.key, self.uses
-        return plan
-
     def numbered(self) -> Plan:
         """The same plan with numbers in its nodes, for who wants to read them there."""
-        return self if self.nodes[0].index >= 0 else number(self.nodes, self.outputs)
+        return self if self.nodes[0].index >= 0 else plan_of(self.recorded, self.held)
 
     def release(self) -> None:
         """Give back the planner's marks on nodes that outlive the plan."""
@@ -148,13 +149,54 @@ def plan_trace(trace: Trace) -> Plan:
     return number(trace.nodes, trace.computed, fixed=True)
 
 
+def plan_of(recorded: list[Node], held: list[Node]) -> Plan:
+    """The plan of nodes of the recorded program, of which some are held."""
+    if all(node.primitive is not CALL for node in recorded):
+        return number(recorded, held)
+    nodes, outputs = _with_steps(recorded, held)
+    plan = number(nodes, outputs)
+    plan.recorded, plan.held = recorded, held
+    return plan
+
+
+def _with_steps(recorded: list[Node], held: list[Node]) -> tuple[list[Node], list[Node]]:
+    """Copies of nodes with the steps of recipes in place of calls, as far as something held needs them.
+
+    So the program is the same one as if the steps had been recorded. Copies have their original's serial number.
+    """
+    nodes: list[Node] = []
+    copies: dict[Node, Node] = {}
+    outputs: dict[Node, Sequence[Node]] = {}
+
+    def make(primitive: Primitive, inputs: tuple[Node, ...], params: Params, shape: Shape, dtype: Dtype) -> Node:
+        nodes.append(detached(primitive, inputs, params, shape, dtype))
+        return nodes[-1]
+
+    for node in recorded:
+        operands = tuple([copies.get(operand, operand) for operand in node.inputs])
+        if node.primitive is CALL:
+            (recipe,) = node.params
+            outputs[node] = recipe.outputs(operands, make)  # type: ignore[attr-defined]
+        elif node.primitive is PROJECT and node.inputs[0] in outputs:
+            copies[node] = outputs[node.inputs[0]][node.params[0]]  # type: ignore[index]
+        else:
+            copies[node] = make(node.primitive, operands, node.params, node.shape, node.dtype)
+            copies[node].serial = node.serial
+    ends = [copies[node] for node in held]
+    needed = set(ends)
+    for node in reversed(nodes):
+        if node in needed:
+            needed.update(node.inputs)
+    return [node for node in nodes if node in needed], ends
+
+
 def number(nodes: list[Node], outputs: list[Node], fixed: bool = False) -> Plan:
     """Number nodes and leaves in order and write down the canonical key.
 
     The key is flat, which is quickest to write and to hash: a primitive, its static parameters, the numbers of its
     operands with the kind of each leaf before its first use, and so on; at the end the numbers of the outputs.
     """
-    plan = Plan(nodes)
+    plan = Plan(nodes, outputs)
     key: list[Hashable] = []
     write = key.append
     count = 0
@@ -180,7 +222,6 @@ def number(nodes: list[Node], outputs: list[Node], fixed: bool = False) -> Plan:
         node.uses = 0
         count += 1
     plan.size = count
-    plan.outputs = outputs
     plan.output_numbers = [node.index for node in outputs]
     write(None)  # or an output could be taken for an operand of the last step
     key.extend(plan.output_numbers)

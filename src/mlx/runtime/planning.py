@@ -20,7 +20,7 @@ from mlx.ir.trace import RESULT
 from mlx.ir.walk import ancestors, in_recorded_order
 from mlx.primitives.structure import PROJECT
 from mlx.runtime.known_plans import plan_as_before
-from mlx.runtime.plan import COUNT_WITHOUT_HOLDER, Plan, number
+from mlx.runtime.plan import COUNT_WITHOUT_HOLDER, Plan, plan_of
 
 
 class NoValueError(ValueError):
@@ -121,7 +121,7 @@ def _plan(roots: list[Node] | None, among_placeholders: bool = False) -> Plan | 
     selected.reverse()
     if open_sizes:
         _fix_sizes(selected)
-    plan = number(selected, [node for node in selected if node in held and not node.primitive.many])
+    plan = plan_of(selected, [node for node in selected if node in held and not node.primitive.many])
     unknown = [leaf for leaf in plan.leaves if leaf.value is None]
     if unknown:
         plan.release()

@@ -10,17 +10,20 @@ from typing import Any, NamedTuple
 from mlx.ir.node import Node, recorder
 from mlx.ir.outline import Outline, Outlines
 from mlx.ir.primitive import Leaf
-from mlx.ir.recipe import Recipe
 from mlx.ir.sizes import open_sizes
 from mlx.ir.walk import ancestors, dependents
+from mlx.primitives.recipe import Recipe
 from mlx.primitives.structure import PROJECT
 
 
-def backward(outputs: Sequence[Node], cotangents: Sequence[Node], tracers: Sequence[Node]) -> list[Node | None]:
+def backward(
+    outputs: Sequence[Node], cotangents: Sequence[Node], tracers: Sequence[Node], is_last: bool = False
+) -> list[Node | None]:
     """The cotangents of `tracers`, given those of `outputs`; None where nothing arrives.
 
     Everything it records is ordinary nodes, so it can be differentiated again. Where it finds what it found before, as
-    in every step of a loop, it records what it recorded then, without asking the rules.
+    in every step of a loop, it records what it recorded then, without asking the rules; and that as one step, if what
+    calls it is the last to look at it and no other transform is open.
     """
     if not tracers or open_sizes:
         return _pull_back(outputs, cotangents, tracers)
@@ -33,6 +36,8 @@ def backward(outputs: Sequence[Node], cotangents: Sequence[Node], tracers: Seque
         sources = _sources(known.outline, window, ends, first)
         if sources is not None:
             variants.fits()
+            if is_last and recorder().open_transforms == 1:
+                return known.recipe.call(sources)
             return known.recipe.record(sources)
     length = len(pending)
     products = _pull_back(outputs, cotangents, tracers)

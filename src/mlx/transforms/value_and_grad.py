@@ -113,6 +113,7 @@ def vjp(
             [output._node for output in outputs],
             [cast(g._node, output.dtype) for g, output in zip(cotangents, outputs, strict=True)],
             sources,
+            is_last=True,
         )
     return outputs, [
         gradient_leaf(product, primal._node.shape, primal.dtype)
@@ -155,7 +156,7 @@ class Gradient:
             value, inputs = self.selection.run(args, kwargs)
             loss = self._checked_loss(value)
             one = broadcast(scalar_node(1, loss.dtype), loss.shape)
-            products = backward([loss], [one], inputs.tracers)
+            products = backward([loss], [one], inputs.tracers, is_last=True)
         return value, self.selection.joined(inputs.gradients(products))
 
     def _checked_loss(self, value: Any) -> Node:
