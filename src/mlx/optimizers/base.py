@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import mlx.core as mx
 from mlx.core.changes import note_assignment, note_creation, unnoted
+from mlx.core.formulas import Formulas
 
-from .state_tree import StateLog, TreeUpdate, arrange_state, check_arrays, completed_state, copied, with_untouched
+from .state_tree import (
+    Leaves,
+    StateLog,
+    TreeUpdate,
+    arrange_state,
+    check_arrays,
+    completed_state,
+    copied,
+    with_arrays,
+    with_untouched,
+)
 
 if TYPE_CHECKING:
     from mlx.nn import Module
@@ -22,6 +33,9 @@ _ROOT = "parameters"
 
 # What every state starts with.
 _OWN_ENTRIES = ("step", "learning_rate")
+
+# Attributes that a formula sees as arrays, or not at all.
+_NO_SETTINGS = ("_formulas", "_initialized", "_scalar_cache", "_schedulers", "_state")
 
 
 class Optimizer:
@@ -57,6 +71,7 @@ class Optimizer:
         note_creation(self._state)
         self._schedulers: dict[str, Schedule] = dict(schedulers or {})
         self._scalar_cache: dict[mx.Dtype, tuple] | None = None
+        self._formulas = Formulas()
 
     @overload
     def update(self, model: "Module", gradients: Any) -> None: ...
@@ -307,12 +322,55 @@ class Optimizer:
             if _ROOT not in state:
                 self.init(gradients)
             tree_state = state[_ROOT]
-        walk = TreeUpdate(type(self).__name__, self.init_single, self.apply_single, log)
         self._scalar_cache = {}
         try:
-            return walk.updated(gradients, parameters, tree_state, ())
+            settings = self._settings()
+            if settings is None:
+                walk = TreeUpdate(type(self).__name__, self.init_single, self.apply_single, log)
+                return walk.updated(gradients, parameters, tree_state, ())
+            leaves = Leaves()
+            walk = TreeUpdate(type(self).__name__, self.init_single, leaves.add, log)
+            numbered = walk.updated(gradients, parameters, tree_state, ())
+            return with_arrays(numbered, self._apply_formula(settings, leaves))
         finally:
             self._scalar_cache = None
+
+    def _settings(self) -> tuple | None:
+        """What this optimizer's formula depends on besides arrays; None where that cannot be told.
+
+        The formulas of this package depend on their settings and the arrays that they get. Those of others may depend
+        on anything.
+        """
+        if not type(self).__module__.startswith(f"{__package__}."):
+            return None
+        settings: list[Any] = [type(self)]
+        for name, value in vars(self).items():
+            if name not in _NO_SETTINGS:
+                if not _is_plain(value):
+                    return None
+                settings.append((name, repr(value)))  # as text, in which 0.0 is not -0.0 and lists cannot change
+        return tuple(settings)
+
+    def _apply_formula(self, settings: tuple, leaves: Leaves) -> list[mx.array]:
+        """``apply_single`` for all leaves, recorded as one step where it is known what it records."""
+
+        def compute() -> list[mx.array]:
+            return [x for leaf in leaves for x in (self.apply_single(*leaf), *leaf.state.values())]
+
+        arrays: list[mx.array] = []
+        names = []
+        for gradient, parameter, state in leaves:
+            arrays += (gradient, parameter, *state.values())
+            names.append(tuple(state))
+        for dtype in {x.dtype: None for x in arrays}:
+            arrays += [scalar for scalar in self._scalars(dtype) if scalar is not None]
+        results = iter(self._formulas((settings, tuple(names)), arrays, compute))
+        updated = []
+        for leaf, entries in zip(leaves, names, strict=True):
+            updated.append(next(results))
+            for name in entries:
+                leaf.state[name] = next(results)
+        return updated
 
     def _scalars(self, dtype: mx.Dtype) -> tuple:
         """The scalars of this step in a leaf's dtype, computed once for all leaves of that dtype."""
@@ -331,6 +389,12 @@ class Optimizer:
     def _learning_rate_as(self, dtype: mx.Dtype) -> mx.array:
         learning_rate = self._state["learning_rate"]
         return learning_rate if learning_rate.dtype == dtype else learning_rate.astype(dtype)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _evaluate(state: dict) -> None:

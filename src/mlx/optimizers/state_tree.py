@@ -8,7 +8,7 @@ here knows a formula: what happens at a leaf is the optimizer's ``init_single`` 
 from collections.abc import Callable, Iterable
 from copy import copy
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 from mlx.core.changes import note_assignment
@@ -18,7 +18,7 @@ from mlx.core.changes import note_assignment
 Path = tuple[Any, ...]
 
 Init = Callable[[mx.array, dict], None]
-Apply = Callable[[mx.array, mx.array, dict], mx.array]
+Apply = Callable[[mx.array, mx.array, dict], Any]
 
 
 class StateLog:
@@ -52,13 +52,30 @@ class StateLog:
                 container.extend(entries)
 
 
+class Leaf(NamedTuple):
+    """What an optimizer's formula gets for one parameter."""
+
+    gradient: mx.array
+    parameter: mx.array
+    state: dict
+
+
+class Leaves(list[Leaf]):
+    """The leaves that a walk comes by."""
+
+    def add(self, gradient: mx.array, parameter: mx.array, state: dict) -> int:
+        """Add a leaf, and return its number."""
+        self.append(Leaf(gradient, parameter, state))
+        return len(self) - 1
+
+
 class TreeUpdate:
     """One optimizer step over whole trees: a single walk that applies an optimizer at each leaf.
 
     Args:
         name: the optimizer's name, for errors.
         init: called as ``init(gradient, state)`` where a leaf has no state yet.
-        apply: called as ``apply(gradient, parameter, state)``; returns the new parameter.
+        apply: called as ``apply(gradient, parameter, state)``; what it returns stands in the new tree.
         log: receives what the state held before.
     """
 
@@ -234,6 +251,15 @@ def check_arrays(function: str, root: str, tree: Any, path: Path = ()) -> None:
             check_arrays(function, root, child, (path, index))
     elif not isinstance(tree, mx.array):
         raise _not_an_array(function, root, tree, path)
+
+
+def with_arrays(numbered: Any, arrays: list[mx.array]) -> Any:
+    """The tree with arrays in place of their numbers."""
+    if isinstance(numbered, int):
+        return arrays[numbered]
+    if isinstance(numbered, dict):
+        return {key: with_arrays(child, arrays) for key, child in numbered.items()}
+    return rebuilt(numbered, [with_arrays(child, arrays) for child in numbered])
 
 
 def with_untouched(updated: Any, parameters: Any) -> Any:

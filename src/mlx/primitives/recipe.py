@@ -29,13 +29,6 @@ class _Step(NamedTuple):
     dtype: Dtype
 
 
-class _Result(NamedTuple):
-    """Where a result comes from: an output, that is a step that is a result, or a source that is passed through."""
-
-    output: int | None = None
-    source: int | None = None
-
-
 class Recipe:
     """The steps from some nodes, the sources, to results. It holds no node but Python numbers."""
 
@@ -62,15 +55,12 @@ class Recipe:
             _Step(node.primitive, picker([places[x] for x in node.inputs]), node.params, node.shape, node.dtype)
             for node in steps
         ]
-        ends = [node for node in steps if node in set(results)]
-        self._outputs = picker([places[node] for node in ends])
-        self._shapes = tuple([node.shape for node in ends])
-        self._dtypes = tuple([node.dtype for node in ends])
-        output = {node: number for number, node in enumerate(ends)}
-        self._results = [
-            None if node is None else _Result(output=output[node]) if node in output else _Result(source=given[node])
-            for node in results
-        ]
+        outputs = [node for node in steps if node in set(results)]
+        self._outputs = picker([places[node] for node in outputs])
+        self._shapes = tuple([node.shape for node in outputs])
+        self._dtypes = tuple([node.dtype for node in outputs])
+        ends = {node: place for place, node in enumerate([*outputs, *sources, None])}
+        self._results = picker([ends[node] for node in results])
 
     def record(self, sources: list[Node]) -> list[Any]:
         """Record the steps on other sources; returns the results, None where there was none."""
@@ -93,7 +83,4 @@ class Recipe:
         return self._outputs(known)
 
     def _from(self, sources: Sequence[Node], outputs: Sequence[Node]) -> list[Any]:
-        return [
-            None if end is None else sources[end.source] if end.output is None else outputs[end.output]
-            for end in self._results
-        ]
+        return list(self._results([*outputs, *sources, None]))

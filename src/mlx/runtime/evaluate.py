@@ -48,7 +48,8 @@ def evaluate_held() -> None:
         plan = plan_everything_held()
         if plan is not None:
             _run(plan)
-        recorder().limit = FIRST_LIMIT
+        else:
+            recorder().limit = FIRST_LIMIT
 
 
 def sweep() -> None:
@@ -135,7 +136,8 @@ def _run(plan: Plan) -> None:
     else:
         _store(plan, map(_host_buffer, plan.held, values))
     plan.release()
-    recorder().limit = FIRST_LIMIT
+    # What a loop records next is probably as much again, and to sweep in the middle of it would be in vain.
+    recorder().limit = max(FIRST_LIMIT, 2 * len(plan.recorded))
     if recorder().open_transforms:
         _put_back([node for node in plan.recorded if node.value is None])
 
