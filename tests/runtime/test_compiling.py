@@ -98,3 +98,17 @@ def test_the_first_step_compiles_one_program() -> None:
         [sys.executable, "-c", FIRST_STEP], capture_output=True, text=True, check=True, env=environment
     )
     assert done.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize(("steps", "trims"), [(2, 0), (compiler.LEAVES_MUCH_MEMORY, 1)])
+def test_what_compiling_a_large_program_freed_goes_back_to_the_system(
+    steps: int, trims: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trimmed: list[int] = []
+    monkeypatch.setattr(compiler, "_trim", lambda: trimmed.append)
+    x = mx.array([0.25])
+    with mx.engine("xla"), mx.stream(mx.cpu):
+        for _ in range(steps):
+            x = mx.square(x)
+        mx.eval(x)
+    assert trimmed == [0] * trims

@@ -5,6 +5,7 @@ jax is imported when the first program is compiled. It serves as compiler and de
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,7 @@ DONATIONS_MISSED = 3  # runs that could have donated more than the executable ta
 HANDED_OVER_ON_CPU = 65536  # bytes up to which a host array is copied at each call rather than once for all calls
 HANDED_OVER = 4096
 HANDED_OVER_TIMES = 16  # after which it is put on the device nevertheless, which takes as long as 20 copies
+LEAVES_MUCH_MEMORY = 100  # steps of a program whose compilation is worth ten milliseconds for the memory it has freed
 LIGHT = 65536  # bytes of results below which a call need not wait until one is asked for
 
 
@@ -135,6 +137,21 @@ def _compile_lowered(lowered: Any, options: dict[str, Any]) -> Callable[..., Any
         executable = lowered.compile(compiler_options=known)
         _unknown_options.update(options.keys() - known.keys())
         return executable
+
+
+def _give_back_free_memory() -> None:
+    """Return to the system what the compiler has freed and the C library keeps: 100 MB for a transformer's step."""
+    trim = _trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Callable[[int], int] | None:
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # not glibc
+        return None
 
 
 def _is_known(option: str, value: Any) -> bool:
@@ -355,7 +372,10 @@ class Compiled:
         has_loops = any(isinstance(parameter, Body) for step in self.steps for parameter in step.params)
         options = compiler_options(self.device.platform, saves_memory, has_loops)
         with collector_at_rest():
-            return _compile_lowered(program.lower(*arguments), options)
+            executable = _compile_lowered(program.lower(*arguments), options)
+        if len(self.steps) >= LEAVES_MUCH_MEMORY:
+            _give_back_free_memory()
+        return executable
 
     def _trace(self, *arguments: Any) -> list[Any]:
         """The program on traced arrays: what XLA compiles."""
