@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 DOCUMENTED = {"inputs": 32, "hidden": 64, "outputs": 10, "batch": 128}
@@ -48,8 +49,7 @@ def elementwise_chain(m: Any, x: Any) -> Any:
 
 
 def time_blocks(work: Work, seconds: float) -> list[float]:
-    """Seconds a step, in each of a few blocks that together take about the time given, after warming up."""
-    warm_up(work)
+    """Seconds a step, in each of a few blocks that together take about the time given."""
     start = time.perf_counter()
     work.step()
     work.finish()
@@ -94,6 +94,15 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def forget_peak() -> bool:
+    """Let `peak_bytes` tell of what comes from now on; whether the system can (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
 def run_peer(workloads: dict[str, Maker], variants: tuple[str, ...], version: str) -> None:
     """The command line of a peer's program: run one workload and print what came out as JSON.
 
@@ -109,13 +118,18 @@ def run_peer(workloads: dict[str, Maker], variants: tuple[str, ...], version: st
     name = "documented" if args.workload in ("first_step", "thousand") else args.workload
     work = workloads[name](args.variant)
     report: dict[str, Any] = {"workload": args.workload, "variant": args.variant, "version": version}
+    warm_peak = 0
     if args.workload == "first_step":
         work.step()
         work.finish()
     elif args.workload == "thousand":
         report["seconds"] = time_thousand(work)
     else:
+        warm_up(work)
+        warm_peak = peak_bytes()
+        forgotten = forget_peak()
         report["seconds"] = time_blocks(work, args.seconds)
+        report["steady_bytes"] = peak_bytes() if forgotten else 0
     report["done_at"] = time.time()
-    report["peak_bytes"] = peak_bytes()
+    report["peak_bytes"] = max(warm_peak, peak_bytes())
     print(json.dumps(report))

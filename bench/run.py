@@ -84,12 +84,16 @@ WORK = {
     "chain": "gradient of 20 elementwise operations, 1e6 numbers",
     "first_step": "cold start: process start to first documented step",
     "import": "import",
-    "memory": "peak memory of the MLP 784",
+    "memory": "peak memory, MLP 784",
+    "steady": "the same, once its steps are warm",
+    "memory_transformer": "peak memory, transformer",
+    "steady_transformer": "the same, once its steps are warm",
     "overhead": "recording, planning and calling",
 }
 TIMED = ("documented", "thousand", "mlp", "cnn", "transformer", "chain", "first_step")
 
-DERIVED = {"mlp": {"memory"}, "thousand": {"process"}}  # what is measured along with a workload
+MEMORY = {"mlp": ("memory", "steady"), "transformer": ("memory_transformer", "steady_transformer")}
+DERIVED = {**MEMORY, "thousand": ("process",)}  # what is measured along with a workload
 
 Results = dict[tuple[str, str, str], list[float]]  # by (work, form, peer): seconds, or bytes for memory
 
@@ -132,8 +136,11 @@ class Bench:
         self.versions[peer] = report["version"]
         seconds = [report["done_at"] - started] if work == "first_step" else report["seconds"]
         self.results[work, form, peer] += seconds
-        if work == "mlp":
-            self.results["memory", form, peer].append(report["peak_bytes"])
+        if work in MEMORY:
+            peak, steady = MEMORY[work]
+            self.results[peak, form, peer].append(report["peak_bytes"])
+            if report["steady_bytes"]:
+                self.results[steady, form, peer].append(report["steady_bytes"])
         elif work == "thousand":
             self.results["process", form, peer].append(report["done_at"] - started)
 
@@ -175,7 +182,7 @@ def schedule(works: list[str], peers: list[str], repeats: int) -> list[tuple[str
 
 def readable(work: str, value: float) -> str:
     """A time or a size with three digits and its unit."""
-    if work == "memory":
+    if work.startswith(("memory", "steady")):
         return f"{value / 1e6:,.0f} MB"
     unit, factor = ("s", 1.0) if value >= 1 else ("ms", 1e3) if value >= 1e-3 else ("µs", 1e6)
     return f"{value * factor:#.3g} {unit}".replace(". ", " ")
@@ -246,7 +253,7 @@ def main(argv: list[str] | None = None) -> int:
     """Measure and print; 1 if a measurement failed."""
     args = parse(argv)
     bench = Bench(interpreters(args), args.source, args.seconds)
-    timed = [work for work in TIMED if work in args.only or not DERIVED.get(work, set()).isdisjoint(args.only)]
+    timed = [work for work in TIMED if work in args.only or set(DERIVED.get(work, ())) & {*args.only}]
     for work, form, peer in track(schedule(timed, args.peers, args.repeats), "measuring", console=Console(stderr=True)):
         bench.measure(work, form, peer)
     if "import" in args.only:
