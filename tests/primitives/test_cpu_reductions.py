@@ -25,6 +25,9 @@ REDUCED = [
     ((200, 200), (0, 1)),
     ((128, 97), (1,)),
     ((20000, 64), (0,)),
+    ((50001,), (0,)),
+    ((3, 20000), (1,)),
+    ((2000, 40), (0, 1)),
 ]
 
 
@@ -43,6 +46,19 @@ def test_values(shape: tuple[int, ...], axes: tuple[int, ...], dtype: Any) -> No
     np.testing.assert_allclose(summed, exact, rtol=close, atol=close)
     np.testing.assert_array_equal(largest, x.max(axis=axes))
     np.testing.assert_array_equal(smallest, x.min(axis=axes, keepdims=True))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint8])
+@pytest.mark.parametrize(("shape", "axis"), [((50001,), 0), ((3, 20000), 1), ((700, 97), 1), ((97, 700), 0)])
+def test_positions(shape: tuple[int, ...], axis: int, dtype: Any) -> None:
+    x = (np.random.default_rng(2).standard_normal(shape) * 8).astype(np.int32).astype(dtype)  # with many ties
+    with mx.engine("xla"), mx.stream(mx.cpu):
+        a = mx.array(x)
+        np.testing.assert_array_equal(np.array(mx.argmax(a, axis=axis)), x.argmax(axis))
+        np.testing.assert_array_equal(np.array(mx.argmin(a, axis=axis)), x.argmin(axis))
+        if dtype == np.float32:
+            x[..., 69] = np.nan
+            np.testing.assert_array_equal(np.array(mx.argmax(mx.array(x), axis=axis)), x.argmax(axis))
 
 
 @pytest.mark.parametrize("place", [0, 40, 96])

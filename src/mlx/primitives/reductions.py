@@ -100,7 +100,8 @@ def _position_xla(extremum: Primitive) -> Callable[..., Any]:
     def lowered(xla: Any, x: Any, axis: int) -> Any:
         best = extremum.lower(xla, x, (axis,), True)  # type: ignore[misc]
         position = xla.lax.broadcasted_iota(np.uint32, x.shape, axis)
-        return xla.jnp.min(xla.jnp.where((x == best) | (x != x), position, np.uint32(x.shape[axis])), axis=axis)
+        places = xla.jnp.where((x == best) | (x != x), position, np.uint32(x.shape[axis]))
+        return extremum_over(xla, "min", places, (axis,))
 
     return lowered
 
