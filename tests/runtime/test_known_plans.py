@@ -243,3 +243,22 @@ def test_a_training_loop_is_what_it_is_without(
     nothing: Callable[..., Any] = lambda pending, roots: (None, None)  # noqa: E731
     monkeypatch.setattr(planning, "plan_as_before", nothing)
     assert losses() == with_known
+
+
+def test_programs_that_have_not_run_for_long_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "_programs", evaluation.Programs())
+    monkeypatch.setattr(evaluation, "STEPS_KEPT", 35)  # three programs of ten steps
+
+    def run(size: int) -> None:
+        np.testing.assert_allclose(polynomial(mx.ones(size)), np.full(size, polynomial_numpy(1.0)), rtol=1e-6)
+
+    for size in (1, 2, 3):
+        run(size)
+    first, second, third = evaluation._programs.values()
+    run(1)
+    run(4)
+    kept = list(evaluation._programs.values())
+    assert kept[:2] == [third, first]
+    assert second not in kept
+    assert len(kept) == 3
+    assert evaluation._programs.steps == sum(len(program.steps) for program in kept)

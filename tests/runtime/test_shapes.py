@@ -35,7 +35,7 @@ class Compilations:
 def compilations(monkeypatch: pytest.MonkeyPatch) -> Compilations:
     """A runtime that has seen nothing yet, and what it compiles."""
     evaluation.evaluate_held()
-    monkeypatch.setattr(evaluation, "_programs", {})
+    monkeypatch.setattr(evaluation, "_programs", evaluation.Programs())
     monkeypatch.setattr(calls, "_kept", OrderedDict())
     monkeypatch.setattr(engine, "_families", defaultdict(engine.Family))
     monkeypatch.setattr(engine.Candidate, "compiled_nodes", 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from typing import Any
 
@@ -23,10 +24,24 @@ from mlx.runtime.interpreter import Interpreted
 from mlx.runtime.plan import Plan
 from mlx.runtime.planning import drop_dead, plan_everything_held, plan_for, plan_recurring
 
-PROGRAMS_KEPT = 4096
+STEPS_KEPT = 500_000  # of all programs together; one that is interpreted takes about half a kB a step
+
+
+class Programs(OrderedDict[tuple[str | None, DeviceType, Hashable], "Interpreted | Compiled"]):
+    """What runs plans, by engine, device and the plan's key. Those that ran last are kept."""
+
+    steps = 0
+
+    def add(self, key: tuple[str | None, DeviceType, Hashable], program: Interpreted | Compiled) -> None:
+        self[key] = program
+        self.steps += len(program.steps)
+        while self.steps > STEPS_KEPT and len(self) > 1:
+            _, oldest = self.popitem(last=False)
+            self.steps -= len(oldest.steps)
+
 
 _lock = threading.RLock()
-_programs: dict[tuple[str | None, DeviceType, Hashable], Interpreted | Compiled] = {}
+_programs = Programs()
 
 
 def evaluate(nodes: list[Node]) -> None:
@@ -171,11 +186,11 @@ def _program(plan: Plan) -> Interpreted | Compiled:
     key = (engine.pinned(), default_device().type, plan.key)
     program = _programs.get(key)
     if program is None:
-        if len(_programs) >= PROGRAMS_KEPT:
-            del _programs[next(iter(_programs))]
-        program = _programs[key] = _new_program(plan.numbered())
+        program = _new_program(plan.numbered())
+        _programs.add(key, program)
     elif type(program) is Interpreted and program.candidate is not None and program.candidate.is_due():
         program = _programs[key] = _new_program(plan.numbered(), program.candidate)
+    _programs.move_to_end(key)
     return program
 
 
