@@ -154,18 +154,28 @@ def record(
     return node
 
 
-def leaf(primitive: Primitive, params: tuple[Hashable, ...], shape: Shape, dtype: Dtype, value: Buffer | None) -> Node:
-    """A node without inputs: data that the user gave, or a transform's placeholder (`value` is None)."""
+def detached(
+    primitive: Primitive, inputs: tuple[Node, ...], params: tuple[Hashable, ...], shape: Shape, dtype: Dtype
+) -> Node:
+    """A node that is not recorded: part of a program that the planner writes down."""
     node = _new(Node)
     node.primitive = primitive
-    node.inputs = ()
+    node.inputs = inputs
     node.params = params
     node.shape = shape
     node.dtype = dtype
-    node.serial = next_serial()
-    node.value = value
+    node.serial = -1
+    node.value = None
     node.index = -1
     node.uses = 0
+    return node
+
+
+def leaf(primitive: Primitive, params: tuple[Hashable, ...], shape: Shape, dtype: Dtype, value: Buffer | None) -> Node:
+    """A node without inputs: data that the user gave, or a transform's placeholder (`value` is None)."""
+    node = detached(primitive, (), params, shape, dtype)
+    node.serial = next_serial()
+    node.value = value
     if value is not None and value.nbytes > 4096:
         mine = recorder()
         mine.retained_bytes += value.nbytes
@@ -192,23 +202,6 @@ def leaves_without_value(
         node.uses = 0
         leaves.append(node)
     return leaves
-
-
-def detached(
-    primitive: Primitive, inputs: tuple[Node, ...], params: tuple[Hashable, ...], shape: Shape, dtype: Dtype
-) -> Node:
-    """A node that is not recorded: part of a program that the planner writes down."""
-    node = _new(Node)
-    node.primitive = primitive
-    node.inputs = inputs
-    node.params = params
-    node.shape = shape
-    node.dtype = dtype
-    node.serial = -1
-    node.value = None
-    node.index = -1
-    node.uses = 0
-    return node
 
 
 class OpenTransform:
