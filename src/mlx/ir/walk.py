@@ -47,3 +47,12 @@ def dependents(nodes: list[Node], sources: Iterable[Node]) -> list[Node]:
                 between.append(node)
                 break
     return between
+
+
+def needed_by(nodes: list[Node], ends: Iterable[Node | None]) -> list[Node]:
+    """Those of `nodes` (in an order of computation) that are among `ends` or that one of these needs."""
+    needed = set(ends)
+    for node in reversed(nodes):
+        if node in needed:
+            needed.update(node.inputs)
+    return [node for node in nodes if node in needed]

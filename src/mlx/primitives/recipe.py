@@ -13,6 +13,7 @@ from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape, record
 from mlx.ir.outline import picker
 from mlx.ir.primitive import SCALAR, Params, Primitive
+from mlx.ir.walk import needed_by
 from mlx.primitives.structure import PROJECT
 
 # The steps of a recipe as one node, with an output for each that is a result; params are (recipe,).
@@ -34,17 +35,13 @@ class Recipe:
 
     __slots__ = ("_dtypes", "_numbers", "_outputs", "_read", "_results", "_shapes", "_steps")
 
-    def __init__(self, sources: Sequence[Node], nodes: Sequence[Node], results: Sequence[Node | None]) -> None:
+    def __init__(self, sources: Sequence[Node], nodes: list[Node], results: Sequence[Node | None]) -> None:
         """The steps that `nodes`, in recorded order, are; those that no result needs are left out.
 
         Raises:
             LookupError: an operand or a result is neither a source nor one of the nodes nor a Python number.
         """
-        needed = set(results)
-        for node in reversed(nodes):
-            if node in needed:
-                needed.update(node.inputs)
-        steps = [node for node in nodes if node in needed]
+        steps = needed_by(nodes, results)
         read = {operand for node in steps for operand in node.inputs}
         given = {source: place for place, source in enumerate(sources)}
         used = [source for source in given if source in read]

@@ -11,6 +11,7 @@ from mlx.ir.dtypes import Dtype
 from mlx.ir.node import Node, Shape, detached
 from mlx.ir.primitive import SCALAR, Params, Primitive, is_static
 from mlx.ir.trace import Trace
+from mlx.ir.walk import needed_by
 from mlx.primitives.recipe import CALL
 from mlx.primitives.structure import PROJECT
 
@@ -183,11 +184,7 @@ def _with_steps(recorded: list[Node], held: list[Node]) -> tuple[list[Node], lis
             copies[node] = make(node.primitive, operands, node.params, node.shape, node.dtype)
             copies[node].serial = node.serial
     ends = [copies[node] for node in held]
-    needed = set(ends)
-    for node in reversed(nodes):
-        if node in needed:
-            needed.update(node.inputs)
-    return [node for node in nodes if node in needed], ends
+    return needed_by(nodes, ends), ends
 
 
 def number(nodes: list[Node], outputs: list[Node], fixed: bool = False) -> Plan:
