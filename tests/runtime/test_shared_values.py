@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 
 import mlx.core as mx
-from mlx.runtime.compiler import Compiled
 
 USES: dict[str, Callable[[mx.array, mx.array], tuple[mx.array, mx.array]]] = {
     "as it is": lambda h, w: (h @ w, mx.exp(h)),
@@ -18,21 +16,6 @@ USES: dict[str, Callable[[mx.array, mx.array], tuple[mx.array, mx.array]]] = {
     "by a convolution": lambda h, w: (mx.conv1d(h, w.T.reshape(64, 1, 64)), mx.exp(h)),
     "without a gradient": lambda h, w: (mx.stop_gradient(h) @ w, mx.exp(h)),
 }
-
-
-@pytest.fixture
-def programs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The texts of the programs that are compiled from now on."""
-    programs: list[str] = []
-    compile_program: Callable[..., Any] = Compiled._compile
-
-    def recorded(self: Any, arguments: Any) -> Any:
-        executable = compile_program(self, arguments)
-        programs.append(executable.as_text())
-        return executable
-
-    monkeypatch.setattr(Compiled, "_compile", recorded)
-    return programs
 
 
 @pytest.mark.parametrize("use", USES)
