@@ -51,13 +51,13 @@ class ConvNet(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, size: dict[str, int]) -> None:
         super().__init__()
-        width = TRANSFORMER["width"]
-        self.token = nn.Embedding(TRANSFORMER["vocabulary"], width)
-        self.position = nn.Embedding(TRANSFORMER["length"], width)
-        self.encoder = nn.TransformerEncoder(TRANSFORMER["layers"], width, TRANSFORMER["heads"], norm_first=True)
-        self.output = nn.Linear(width, TRANSFORMER["vocabulary"])
+        width = size["width"]
+        self.token = nn.Embedding(size["vocabulary"], width)
+        self.position = nn.Embedding(size["length"], width)
+        self.encoder = nn.TransformerEncoder(size["layers"], width, size["heads"], norm_first=True)
+        self.output = nn.Linear(width, size["vocabulary"])
 
     def __call__(self, tokens: mx.array) -> mx.array:
         length = tokens.shape[1]
@@ -153,7 +153,7 @@ def cnn(variant: str) -> Work:
 def transformer(variant: str) -> Work:
     size = (TRANSFORMER["batch"], TRANSFORMER["length"] + 1)
     tokens = mx.array(np.random.default_rng(0).integers(TRANSFORMER["vocabulary"], size=size, dtype=np.int32))
-    return train(LanguageModel(), cross_entropy, lambda: (tokens[:, :-1], tokens[:, 1:]), variant)
+    return train(LanguageModel(TRANSFORMER), cross_entropy, lambda: (tokens[:, :-1], tokens[:, 1:]), variant)
 
 
 def chain(variant: str) -> Work:

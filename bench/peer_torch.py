@@ -24,18 +24,18 @@ Batch = Callable[[], tuple[torch.Tensor, torch.Tensor]]
 
 
 class LanguageModel(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, size: dict[str, int]) -> None:
         super().__init__()
-        width, length = TRANSFORMER["width"], TRANSFORMER["length"]
-        self.token = nn.Embedding(TRANSFORMER["vocabulary"], width)
-        self.position = nn.Embedding(length, width)
+        width = size["width"]
+        self.token = nn.Embedding(size["vocabulary"], width)
+        self.position = nn.Embedding(size["length"], width)
         layer = nn.TransformerEncoderLayer(
-            width, TRANSFORMER["heads"], 4 * width, dropout=0.0, batch_first=True, norm_first=True
+            width, size["heads"], 4 * width, dropout=0.0, batch_first=True, norm_first=True
         )
         self.encoder = nn.TransformerEncoder(
-            layer, TRANSFORMER["layers"], norm=nn.LayerNorm(width), enable_nested_tensor=False
+            layer, size["layers"], norm=nn.LayerNorm(width), enable_nested_tensor=False
         )
-        self.output = nn.Linear(width, TRANSFORMER["vocabulary"])
+        self.output = nn.Linear(width, size["vocabulary"])
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         length = tokens.shape[1]
@@ -116,7 +116,7 @@ def transformer(variant: str) -> Work:
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
-    return train(LanguageModel(), loss, lambda: (tokens[:, :-1], tokens[:, 1:]), variant)
+    return train(LanguageModel(TRANSFORMER), loss, lambda: (tokens[:, :-1], tokens[:, 1:]), variant)
 
 
 def chain(variant: str) -> Work:

@@ -13,6 +13,7 @@ FIRST = 100  # steps before the steady state
 VOCABULARY, WIDTH, HEADS, LAYERS = 96, 128, 4, 2
 BATCH = 8
 LENGTHS, LENGTH = (16, 256), 136  # tokens of a batch of sequences: at random, and their mean
+TRANSFORMER = {"vocabulary": VOCABULARY, "width": WIDTH, "heads": HEADS, "layers": LAYERS, "length": LENGTHS[1]}
 UNROLLED, STEPS = (8, 64), 36  # the same of a loop in Python
 MLP_BATCH, LAST_BATCH, EPOCH = 256, 96, 10  # every tenth batch is a smaller one
 DECODER_WIDTH, DECODER_LAYERS = 256, 4

@@ -9,15 +9,15 @@ import jax
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
+from peer_mlx import LanguageModel
 from shapes_common import (
     CACHE,
     CACHE_LENGTH,
     DECODER_LAYERS,
     DECODER_WIDTH,
     HEADS,
-    LAYERS,
-    LENGTHS,
     STEPS,
+    TRANSFORMER,
     UNROLLED,
     VOCABULARY,
     WIDTH,
@@ -26,20 +26,6 @@ from shapes_common import (
     run,
     token_batches,
 )
-
-
-class LanguageModel(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.token = nn.Embedding(VOCABULARY, WIDTH)
-        self.position = nn.Embedding(LENGTHS[1], WIDTH)
-        self.encoder = nn.TransformerEncoder(LAYERS, WIDTH, HEADS, norm_first=True)
-        self.output = nn.Linear(WIDTH, VOCABULARY)
-
-    def __call__(self, tokens: mx.array) -> mx.array:
-        length = tokens.shape[1]
-        mask = nn.MultiHeadAttention.create_additive_causal_mask(length)
-        return self.output(self.encoder(self.token(tokens) + self.position(mx.arange(length)), mask))
 
 
 class Recurrent(nn.Module):
@@ -135,7 +121,7 @@ def train(model: nn.Module, batches: Iterator[Any], form: str) -> Work:
 
 
 def transformer(form: str, varying: bool) -> Work:
-    return train(LanguageModel(), token_batches(varying), form)
+    return train(LanguageModel(TRANSFORMER), token_batches(varying), form)
 
 
 def recurrent(form: str, varying: bool) -> Work:

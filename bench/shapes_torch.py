@@ -7,15 +7,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from peer_torch import LanguageModel
 from shapes_common import (
     CACHE,
     CACHE_LENGTH,
     DECODER_LAYERS,
     DECODER_WIDTH,
     HEADS,
-    LAYERS,
-    LENGTHS,
     STEPS,
+    TRANSFORMER,
     UNROLLED,
     VOCABULARY,
     WIDTH,
@@ -24,22 +24,6 @@ from shapes_common import (
     run,
     token_batches,
 )
-
-
-class LanguageModel(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.token = nn.Embedding(VOCABULARY, WIDTH)
-        self.position = nn.Embedding(LENGTHS[1], WIDTH)
-        layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 4 * WIDTH, dropout=0.0, batch_first=True, norm_first=True)
-        self.encoder = nn.TransformerEncoder(layer, LAYERS, norm=nn.LayerNorm(WIDTH), enable_nested_tensor=False)
-        self.output = nn.Linear(WIDTH, VOCABULARY)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        length = tokens.shape[1]
-        mask = nn.Transformer.generate_square_subsequent_mask(length)
-        x = self.token(tokens) + self.position(torch.arange(length))
-        return self.output(self.encoder(x, mask=mask, is_causal=True))
 
 
 class Recurrent(nn.Module):
@@ -121,7 +105,7 @@ def train(model: nn.Module, batches: Iterator[Any]) -> Work:
 
 
 def transformer(form: str, varying: bool) -> Work:
-    return train(LanguageModel(), token_batches(varying))
+    return train(LanguageModel(TRANSFORMER), token_batches(varying))
 
 
 def recurrent(form: str, varying: bool) -> Work:
