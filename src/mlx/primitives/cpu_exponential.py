@@ -43,10 +43,7 @@ _LOGARITHM = (
     0.12761577044565173,
     -0.07634496528104992,
 )
-_LOG_TWO = (
-    np.float32(355 / 512),
-    np.float32(np.log(2) - 355 / 512),
-)  # few bits, so that multiples are exact, and the rest
+_LOG_TWO = (np.float32(355 / 512), np.float32(np.log(2) - 355 / 512))  # few bits, for exact multiples, and the rest
 
 
 def _logarithm_of_one_plus(xla: Any, x: Array) -> Array:

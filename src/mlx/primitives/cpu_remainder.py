@@ -39,9 +39,8 @@ def _by_division(xla: Any, a: Array, b: Array) -> Array:
     where, lax = xla.jnp.where, xla.lax
     wide, divisor = a.astype(np.float64), b.astype(np.float64)
     rest = wide - lax.floor(wide / divisor) * divisor
-    rest = where(
-        (rest != 0) & ((rest < 0) != (b < 0)), rest + divisor, rest
-    )  # the quotient was rounded up to an integer
+    is_rounded_up = (rest != 0) & ((rest < 0) != (b < 0))  # the quotient, to an integer
+    rest = where(is_rounded_up, rest + divisor, rest)
     rest = rest.astype(np.float32)
     rest = where(rest == 0, a * np.float32(0), rest)  # with the sign of `a`
     is_whole = (lax.abs(b) == np.inf) & (lax.abs(a) < np.inf)
